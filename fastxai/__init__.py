@@ -1,0 +1,72 @@
+"""Look at your data and look at your model, at a size where other tools make you wait.
+
+``import fastxai`` is cheap: every name is loaded when it is first used.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import datasets, metrics, plot
+    from .embed.align import align
+    from .embed.neighbors import NeighborGraph, neighbors
+    from .embed.pca import PCA
+    from .embed.umap import UMAP
+    from .errors import (
+        FastxaiError,
+        FastxaiWarning,
+        InvalidInputError,
+        MissingDependencyError,
+        NotEnoughMemoryError,
+    )
+
+try:
+    __version__ = version("fastxai")
+except PackageNotFoundError:  # run from a source tree that nobody installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "FastxaiError",
+    "FastxaiWarning",
+    "InvalidInputError",
+    "MissingDependencyError",
+    "NeighborGraph",
+    "NotEnoughMemoryError",
+    "PCA",
+    "UMAP",
+    "align",
+    "datasets",
+    "metrics",
+    "neighbors",
+    "plot",
+]
+
+_HOME = {
+    "FastxaiError": ".errors",
+    "FastxaiWarning": ".errors",
+    "InvalidInputError": ".errors",
+    "MissingDependencyError": ".errors",
+    "NeighborGraph": ".embed.neighbors",
+    "NotEnoughMemoryError": ".errors",
+    "PCA": ".embed.pca",
+    "UMAP": ".embed.umap",
+    "align": ".embed.align",
+    "neighbors": ".embed.neighbors",
+}
+_MODULES = ("datasets", "metrics", "plot")
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for."""
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
