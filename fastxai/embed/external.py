@@ -1,0 +1,80 @@
+"""Metrics that are not ours: pynndescent, one thread, so that the bits repeat."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInputError
+
+
+def _known_metric(metric: str | Callable[..., float]) -> None:
+    from pynndescent.distances import named_distances
+
+    from .spaces import NATIVE
+
+    if not callable(metric) and metric not in named_distances:
+        names = ", ".join(sorted({*named_distances, *NATIVE}))
+        raise InvalidInputError(f"unknown metric {metric!r}; the metrics are: {names}")
+
+
+def _index(X: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: int) -> Any:
+    from pynndescent import NNDescent
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return NNDescent(
+            X,
+            metric=metric,
+            metric_kwds=dict(metric_kwds),
+            n_neighbors=k,
+            random_state=seed % 2**31,
+            n_jobs=1,
+        )
+
+
+def search_external(
+    X: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """``k`` true neighbours of each row by pynndescent; X may be sparse."""
+    _known_metric(metric)
+    indices, distances = _index(X, k + 1, metric, metric_kwds, seed).neighbor_graph
+    return _without_self(indices, distances, k)
+
+
+def query_external(
+    X: Any, X_new: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """``k`` rows of X nearest to each new row, by pynndescent."""
+    _known_metric(metric)
+    index = _index(X, max(k, min(30, X.shape[0])), metric, metric_kwds, seed)
+    indices, distances = index.query(X_new, k=k)
+    return _sorted(indices.astype(np.int32), distances.astype(np.float32))
+
+
+def _sorted(
+    indices: NDArray[np.int32], distances: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    order = np.lexsort((indices, distances), axis=1)
+    return (
+        np.ascontiguousarray(np.take_along_axis(indices, order, 1)),
+        np.ascontiguousarray(np.take_along_axis(distances, order, 1)),
+    )
+
+
+def _without_self(
+    indices: NDArray[Any], distances: NDArray[Any], k: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Take each row itself (or, if it is not there, the last entry) off lists of k + 1."""
+    myself = indices == np.arange(len(indices))[:, None]
+    myself[~myself.any(axis=1), -1] = True
+    # Named twice can only happen with a broken list; keep the row length in any case.
+    myself &= np.cumsum(myself, axis=1) == 1
+    kept = indices[~myself].reshape(-1, k).astype(np.int32)
+    away = distances[~myself].reshape(-1, k).astype(np.float32)
+    away[kept < 0] = np.inf
+    return _sorted(kept, away)

@@ -1,0 +1,21 @@
+"""What fastxai raises and warns with."""
+
+
+class FastxaiError(Exception):
+    """Base class of the errors that fastxai raises."""
+
+
+class InvalidInputError(FastxaiError, ValueError):
+    """Input that can not be worked with; the message says what, where, and what to do."""
+
+
+class NotEnoughMemoryError(FastxaiError, MemoryError):
+    """The work would need more memory than there is."""
+
+
+class MissingDependencyError(FastxaiError, ImportError):
+    """An optional package is needed that is not installed."""
+
+
+class FastxaiWarning(UserWarning):
+    """Base class of the warnings that fastxai issues."""
