@@ -8,8 +8,10 @@ versions: an edited helper or an upgrade can not meet old code.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable
@@ -84,9 +86,19 @@ def cache_folder() -> Path:
             return folder
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     for place in (Path(home) / "fastxai", Path(__file__).parent / "__pycache__"):
-        if _writable(place / name):
+        # A user without a home leaves "~" as it is: no folder of that name in the way.
+        if place.is_absolute() and _writable(place / name):
             return place / name
-    return Path(tempfile.mkdtemp(prefix="fastxai-"))
+    place = Path(tempfile.mkdtemp(prefix="fastxai-"))
+    atexit.register(_remove, place, os.getpid())
+    (place / name).mkdir()
+    return place / name
+
+
+def _remove(folder: Path, owner: int) -> None:
+    """Take the temporary folder away, but not from under the parent of a forked child."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Locator(_CacheLocator):  # type: ignore[misc]  # numba has no types
@@ -119,6 +131,17 @@ class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]
 class _Cache(FunctionCache):  # type: ignore[misc]
     _impl_class = _Implementation
 
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """A damaged entry (a full disk, a crash) is thrown away and compiled anew."""
+        try:
+            return super().load_overload(signature, target_context)
+        except Exception:
+            try:
+                self.flush()
+            except OSError:
+                pass
+            return None
+
     def save_overload(self, signature: Any, data: Any) -> None:
         """A full disk or a read-only folder costs the cache, not the result."""
         try:
@@ -133,6 +156,8 @@ class Kernel:
     def __init__(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         self.__doc__ = function.__doc__
+        self.module = function.__module__
+        self.size = len(function.__code__.co_code)
         self._arguments = arguments
         self._ready = False
         self._dispatcher = numba.njit(**_OPTIONS)(function)
