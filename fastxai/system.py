@@ -191,3 +191,72 @@ def gpu_line() -> str:
     if not names and torch is not None:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return "; ".join(names) + " (not used by this version)" if names else "none found"
+
+
+def kernel_cache() -> Path:
+    """Folder that the compiled kernels are kept in."""
+    from fastxai_kernels.cpu._jit import cache_folder
+
+    return cache_folder()
+
+
+def describe() -> Iterator[tuple[str, str]]:
+    """What ``fastxai info`` prints: names and lines."""
+    import platform
+
+    from llvmlite import binding
+
+    from fastxai_kernels.cpu import _warm
+
+    yield "fastxai", f"{_version('fastxai')} on Python {platform.python_version()}"
+    yield "system", f"{platform.system()} {platform.release()} {platform.machine()}"
+    yield "versions", ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
+    wide = [
+        name for name in ("avx2", "fma", "avx512f") if binding.get_host_cpu_features().get(name)
+    ]
+    yield "CPU", f"{cpu_name()} ({binding.get_host_cpu_name()}; {', '.join(wide) or 'baseline'})"
+    yield "threads", _thread_line()
+    yield "threading", "plain threads over serial kernels that release the GIL; no Numba layer"
+    memory = available_memory()
+    yield "memory", "unknown" if memory is None else f"{memory / _GIB:.1f} GiB available"
+    yield "GPU", gpu_line()
+    names, cached = _warm.kernel_names(), _warm.cached_names()
+    yield "kernels", f"{len(cached)} of {len(names)} compiled, in {kernel_cache()}"
+    if missing := sorted(set(names) - set(cached)):
+        yield "missing", ", ".join(missing) + " (fastxai warmup compiles them)"
+
+
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "llvmlite",
+    "scikit-learn",
+    "pynndescent",
+    "matplotlib",
+    "pyarrow",
+    "torch",
+)
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _thread_line() -> str:
+    from fastxai_kernels.cpu import _threads
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    quota = _threads._cgroup_quota()
+    parts = [f"{os.cpu_count()} CPUs"]
+    if affinity:
+        parts.append(f"affinity to {len(affinity(0))}")
+    parts.append("no container quota" if quota == float("inf") else f"container quota {quota:g}")
+    if limit := os.environ.get("NUMBA_NUM_THREADS"):
+        parts.append(f"NUMBA_NUM_THREADS={limit}")
+    return f"{available_threads()} may be used ({', '.join(parts)})"

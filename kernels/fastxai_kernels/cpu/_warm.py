@@ -37,6 +37,18 @@ def all_kernels() -> list[_jit.Kernel]:
     return sorted(ours, key=lambda kernel: (-kernel.size, kernel.name))
 
 
+def kernel_names() -> list[str]:
+    """Names of all kernels, as ``file.function``."""
+    return [kernel.name for kernel in all_kernels()]
+
+
+def cached_names() -> list[str]:
+    """Names of the kernels that this Python finds in the cache folder."""
+    python = f"py{sys.version_info[0]}{sys.version_info[1]}"
+    files = [file.name for file in _jit.cache_folder().glob(f"*.{python}.nbi")]
+    return [name for name in kernel_names() if any(f.startswith(f"{name}-") for f in files)]
+
+
 def share_of(share: int, of: int) -> list[_jit.Kernel]:
     """The kernels of one child: dealt out back and forth, so that the shares weigh the same."""
     dealt = []

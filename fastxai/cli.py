@@ -1,0 +1,251 @@
+"""The command ``fastxai``: embed a file, see a demo, compile ahead, ask what is there.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+from .errors import FastxaiError, FastxaiWarning, InvalidInputError
+
+_PICTURES = (".png", ".pdf", ".svg")
+_MANY = 50  # more distinct numbers than this are shown as values, not as classes
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def fastxai() -> None:
+    """Look at your data: PCA and UMAP of files with up to millions of points."""
+
+
+@fastxai.command()
+@click.argument("input", type=click.Path(path_type=Path))
+@click.option("--method", type=click.Choice(["umap", "pca"]), default="umap", show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Embedding: .npy, .npz, .csv, .parquet"
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="Picture: .png, .pdf, .svg")
+@click.option("--labels", help="File with one label a point, or the name of a column of INPUT.")
+@click.option("--key", help="Name of the matrix in a .npz file with several.")
+@click.option("--n-components", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--n-neighbors", type=click.IntRange(min=2), help="UMAP: size of a neighbourhood [15]"
+)
+@click.option("--min-dist", type=float, help="UMAP: least distance in the picture [0.1]")
+@click.option("--spread", type=float, help="UMAP: scale of the picture [1.0]")
+@click.option("--metric", help="UMAP: how distances are measured [euclidean]")
+@click.option("--n-epochs", type=click.IntRange(min=0), help="UMAP: rounds of the layout")
+@click.option("--init", help="UMAP: where the points start: spectral, pca, random [spectral]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def embed(
+    input: Path,
+    method: str,
+    out: Path | None,
+    plot: Path | None,
+    labels: str | None,
+    key: str | None,
+    n_components: int,
+    seed: int,
+    threads: int | None,
+    quiet: bool,
+    **umap_options: Any,
+) -> None:
+    """Embed the rows of INPUT (.npy, .npz, .csv, .tsv, .parquet, IDX, the last also .gz)."""
+    given = {name: value for name, value in umap_options.items() if value is not None}
+    if out is None and plot is None:
+        raise click.UsageError("nothing to write: give --out, --plot or both")
+    if method == "pca" and given:
+        names = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise click.UsageError(f"{names}: for --method umap only")
+    if plot is not None and (n_components == 1 or (method == "umap" and n_components != 2)):
+        raise click.UsageError(f"--plot shows two components, not {n_components}")
+    if labels is not None and plot is None and Path(labels).exists():
+        raise click.UsageError("--labels are shown in the picture: give --plot")
+    from .io import check_output, save_matrix
+
+    if out is not None:
+        check_output(out)
+    if plot is not None:
+        check_output(plot, _PICTURES)
+    begun = time.perf_counter()
+    table, classes = _read(input, key, labels)
+    options = {"n_components": n_components, "random_state": seed, **given}
+    embedding, columns, timings = _run(method, table.values, options, threads, quiet)
+    if out is not None:
+        save_matrix(out, embedding, columns)
+    if plot is not None:
+        _picture(plot, embedding[:, :2], classes, quiet)
+    if not quiet:
+        n, d = table.values.shape
+        stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timings.items())
+        files = " and ".join(str(file) for file in (out, plot) if file is not None)
+        seconds = time.perf_counter() - begun
+        click.echo(f"{n:,} x {d} embedded in {seconds:.1f} s ({stages}): {files}", err=True)
+
+
+def _read(path: Path, key: str | None, labels: str | None) -> tuple[Any, Any]:
+    """Return the matrix, and the labels from a column of it or from a file of their own."""
+    from .io import load_labels, load_matrix
+
+    if labels is None or not Path(labels).is_file():
+        try:
+            table = load_matrix(path, key=key, labels=labels)
+        except InvalidInputError as error:
+            if labels is None or path.suffix not in (".npy", ".gz", ".idx"):
+                raise
+            raise InvalidInputError(f"--labels {labels}: no such file, and {error}") from None
+        return table, table.labels
+    table = load_matrix(path, key=key)
+    return table, load_labels(labels, table.values.shape[0])
+
+
+def _run(
+    method: str, X: Any, options: dict[str, Any], n_threads: int | None, quiet: bool
+) -> tuple[Any, tuple[str, ...], dict[str, float]]:
+    """Embed, with progress; the embedding, the names of its columns, seconds of each stage."""
+    from fastxai_kernels.cpu._threads import threads
+
+    from . import PCA, UMAP
+    from .progress import open_progress
+
+    model: Any = UMAP(**options, n_jobs=n_threads) if method == "umap" else PCA(**options)
+    with open_progress(verbose=not quiet) as progress, threads(n_threads):
+        embedding = model.fit_transform(X)
+    return embedding, tuple(model.get_feature_names_out()), progress.timings
+
+
+def _picture(path: Path, embedding: Any, labels: Any, quiet: bool, **options: Any) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import numpy as np
+
+    from . import plot
+    from .io import atomic_write
+
+    colours: dict[str, Any] = {}
+    if labels is not None:
+        labels = np.asarray(labels)
+        number = labels.dtype.kind in "iuf"
+        colours = {"values" if number and len(np.unique(labels)) > _MANY else "labels": labels}
+    figure = plot.scatter(embedding, **colours, **options)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=200, bbox_inches="tight")
+
+
+@fastxai.command()
+@click.option(
+    "--data", type=click.Choice(["digits", "fashion-mnist"]), default="digits", show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Picture [demo-DATA.png]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def demo(data: str, out: Path | None, seed: int, threads: int | None, quiet: bool) -> None:
+    """Embed a real data set with UMAP and write a picture of it."""
+    from . import datasets
+    from .io import check_output
+
+    out = check_output(out or Path(f"demo-{data}.png"), _PICTURES)
+    points = datasets.digits() if data == "digits" else datasets.fashion_mnist()
+    begun = time.perf_counter()
+    embedding, _, _ = _run("umap", points.data, {"random_state": seed}, threads, quiet)
+    seconds = time.perf_counter() - begun
+    import numpy as np
+
+    _picture(out, embedding, np.array(points.names)[points.target], quiet)
+    from .metrics.embedding import label_accuracy
+
+    accuracy = label_accuracy(embedding, points.target)
+    n, d = points.data.shape
+    click.echo(
+        f"{data}: {n:,} x {d} in {seconds:.1f} s; the 10 nearest neighbours in the picture "
+        f"name the class of {accuracy:.1%} of the points: {out}"
+    )
+
+
+@fastxai.command()
+def warmup() -> None:
+    """Compile every kernel now, so that the first run need not."""
+    from fastxai_kernels.cpu import _warm
+
+    from .progress import open_progress
+    from .system import compile_kernels, kernel_cache
+
+    begun = time.perf_counter()
+    with open_progress(verbose=True) as progress:
+        compile_kernels(progress, again=True)
+    missing = sorted(set(_warm.kernel_names()) - set(_warm.cached_names()))
+    if missing:
+        raise FastxaiError(f"not compiled: {', '.join(missing)} (can {kernel_cache()} be written?)")
+    total = len(_warm.kernel_names())
+    click.echo(f"{total} kernels in {kernel_cache()} ({time.perf_counter() - begun:.1f} s)")
+
+
+@fastxai.command()
+def info() -> None:
+    """Print versions, CPU, threads, memory, GPU, and what is compiled."""
+    from .system import describe
+
+    for name, text in describe():
+        click.echo(f"{name + ':':<10} {text}")
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, FastxaiWarning):
+        click.echo(f"fastxai: warning: {_one_line(str(message))}", err=True)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command with these arguments and return its exit code; nothing is raised."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        try:
+            fastxai.main(list(arguments), prog_name="fastxai", standalone_mode=False)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            return 2
+        except click.ClickException as error:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "fastxai"
+            hint = f" (see {command} --help)"
+            click.echo(f"{command}: {_one_line(error.format_message())}{hint}", err=True)
+            return 2
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("fastxai: interrupted", err=True)
+            return 130
+        except InvalidInputError as error:
+            click.echo(f"fastxai: {_one_line(str(error))}", err=True)
+            return 2
+        except (FastxaiError, MemoryError, OSError) as error:
+            message = _one_line(str(error)) or type(error).__name__
+            click.echo(f"fastxai: {message}", err=True)
+            return 1
+    return 0
+
+
+def main() -> None:
+    """Entry point of the command."""
+    from ._interrupt import end_soon_after_interrupt
+
+    end_soon_after_interrupt()
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
