@@ -1,0 +1,67 @@
+# Every target does its own set-up: an environment in .venv with the pinned versions,
+# made when it is missing and renewed when a pin or pyproject.toml has changed.
+
+PYTHON ?= python3
+JOBS ?= $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count())")
+RUN := .venv/bin/
+FASHION := /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench bench-full docs dist clean
+
+help:
+	@echo "make demo        embed a real data set and write a picture of it"
+	@echo "make test        run the tests"
+	@echo "make lint        ruff and mypy"
+	@echo "make bench       benchmarks against other packages (under 30 minutes)"
+	@echo "make bench-full  ... with the million points and the slowest packages"
+	@echo "make docs        build the documentation"
+	@echo "make dist        build the wheel and the source archive"
+
+.venv/.ready: requirements/run.txt requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed')"
+	test -x $(RUN)python || $(PYTHON) -m venv .venv
+	$(RUN)python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv-peers/.ready: requirements/peers.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.txt
+	touch $@
+
+.venv/.docs: .venv/.ready requirements/docs.txt
+	$(RUN)python -m pip install --quiet --disable-pip-version-check -r requirements/docs.txt
+	touch $@
+
+demo: .venv/.ready
+	$(RUN)fastxai demo
+	@if [ -e $(FASHION) ]; then $(RUN)fastxai demo --data fashion-mnist; \
+	else echo "For 70,000 images: sudo apt-get install dataset-fashion-mnist, then make demo again"; fi
+
+test: .venv/.ready
+	$(RUN)python -m pytest -n $(JOBS) $(TESTS)
+
+lint: .venv/.ready
+	$(RUN)ruff check
+	$(RUN)ruff format --check
+	$(RUN)mypy -p fastxai -p fastxai_kernels
+
+format: .venv/.ready
+	$(RUN)ruff check --fix
+	$(RUN)ruff format
+
+bench: .venv/.ready .venv-peers/.ready
+	$(RUN)python -m benchmarks
+
+bench-full: .venv/.ready .venv-peers/.ready
+	$(RUN)python -m benchmarks --full
+
+docs: .venv/.docs
+	$(RUN)mkdocs build --strict
+
+dist: .venv/.ready
+	$(RUN)python -m hatchling build
+
+clean:
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis dist site
