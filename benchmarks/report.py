@@ -1,0 +1,178 @@
+"""Tables out of the results: ``python -m benchmarks.report`` also renews README and docs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .harness import ROOT, write_whole
+
+BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+_PAGES = {"README.md": False, "docs/benchmarks.md": True}
+Result = dict[str, Any]
+
+
+def load(folder: Path) -> list[Result]:
+    """The results that lie in a folder, in the order of the rows."""
+    from .rows import ROWS
+
+    files = [folder / f"{row.name}.json" for row in ROWS]
+    return [json.loads(file.read_text()) for file in files if file.is_file()]
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A figure as people read it."""
+    if value is None:
+        return "–"
+    if unit == "B":
+        return f"{value / 1e9:.2f} GB"
+    if unit == "s":
+        return f"{value * 1e3:.0f} ms" if value < 0.1 else f"{value:.{2 if value < 10 else 1}f} s"
+    if unit:
+        return f"{value:.2f} {unit}"
+    return f"{value:.3f}" if value < 2 else f"{value:.1f}"
+
+
+def verdict(check: dict[str, Any]) -> str:
+    """Met, or missed by how much."""
+    if check["met"] is None:
+        return "not compared"
+    by = f" ({check['by']})" if check["by"] else ""
+    return f"met{by}" if check["met"] else f"**missed**{by}"
+
+
+def table(results: Sequence[Result]) -> str:
+    """One line a target."""
+    lines = ["| what | ours | theirs | | target | |", "|---|---|---|---|---|---|"]
+    for result in results:
+        for check in result["checks"]:
+            cells = [
+                f"{result['title']}: {check['what']}",
+                amount(check["ours"], check["unit"]),
+                amount(check["theirs"], check["unit"]),
+                check["shown"],
+                check["target"],
+                verdict(check),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def machine_line(results: Sequence[Result]) -> str:
+    """Where and when, and what the peers were; every machine that contributed."""
+    lines = []
+    for result in results:
+        m, peers = result["machine"], result["versions"]["peers"]
+        line = (
+            f"{m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB; "
+            f"umap-learn {peers.get('umap-learn')}, numba {peers.get('numba')}; "
+            f"{result['date'][:10]}"
+        )
+        if line not in lines:
+            lines.append(line)
+    text = "Measured on " + "; and on ".join(lines) + "."
+    if any(result["trial"] for result in results):
+        text = "**A trial on few points: says nothing about speed.** " + text
+    return text + (
+        " Both sides in one run, each in a fresh process on the same file, caches warm unless "
+        "said otherwise; memory is the largest resident size, input included."
+    )
+
+
+def _stages(result: Result) -> list[str]:
+    stages = result.get("stages")
+    if not stages:
+        return []
+    names = list(dict.fromkeys(name for side in stages.values() for name in side))
+    lines = ["| stage | " + " | ".join(stages) + " |", "|---|" + "---|" * len(stages)]
+    for name in names:
+        seconds = [amount(side.get(name), "s") for side in stages.values()]
+        lines.append(f"| {name} | " + " | ".join(seconds) + " |")
+    return [*lines, ""]
+
+
+def _curve(result: Result) -> list[str]:
+    if not result.get("curve"):
+        return []
+    lines = ["| library | setting | recall | first | second | peak |", "|---|---|---|---|---|---|"]
+    for run in result["curve"]:
+        setting = ", ".join(f"{k}={v}" for k, v in run["setting"].items()) or "default"
+        cells = [run["library"], setting, f"{run['recall']:.4f}"]
+        cells += [amount(run["first"], "s"), amount(run["second"], "s"), amount(run["peak"], "B")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def _kernels(result: Result) -> list[str]:
+    if not result.get("kernels"):
+        return []
+    lines = ["| kernel | on | measured | limit | of the limit |", "|---|---|---|---|---|"]
+    for one in result["kernels"]:
+        share = one["limit_s"] / one["seconds"]
+        times = f"{one['seconds'] * 1e3:.1f} ms | {one['limit_s'] * 1e3:.1f} ms ({one['limit']})"
+        lines.append(f"| {one['kernel']} | {one['on']} | {times} | {share:.0%} |")
+    return [*lines, ""]
+
+
+def details(results: Sequence[Result]) -> str:
+    """Stages, curves, kernels and notes, row by row."""
+    parts: list[str] = []
+    for result in results:
+        parts += [f"### {result['title']}", ""]
+        parts += [*result["notes"], "", f"`{result['command']}`, {result['date']}", ""]
+        parts += _stages(result) + _curve(result) + _kernels(result)
+    return "\n".join(parts).rstrip()
+
+
+def write_report(folder: Path) -> str:
+    """``results.md`` beside the results; returns its text."""
+    results = load(folder)
+    if not results:
+        return ""
+    parts = ["# Benchmarks", "", table(results), "", machine_line(results), "", details(results)]
+    text = "\n".join(parts) + "\n"
+    write_whole(folder / "results.md", text)
+    return text
+
+
+def insert(page: Path, text: str) -> bool:
+    """Put text between the markers of a page; False if it has none."""
+    if not page.is_file():
+        return False
+    old = page.read_text()
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        return False
+    new = f"{before}{BEGIN}\n{text}\n{END}{after}"
+    if new != old:
+        write_whole(page, new)
+    return True
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the tables; renew README.md and docs/benchmarks.md where they have the markers."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    folder = parser.parse_args(argv).out
+    results = load(folder)
+    if not write_report(folder):
+        print(f"no results in {folder}", file=sys.stderr)
+        return 1
+    if any(result["trial"] for result in results):
+        print("trial results stay out of README and docs", file=sys.stderr)
+        return 0
+    summary = f"{table(results)}\n\n{machine_line(results)}"
+    for name, long in _PAGES.items():
+        text = f"{summary}\n\n{details(results)}" if long else summary
+        done = insert(ROOT / name, text)
+        print(f"{name}: {'renewed' if done else f'no {BEGIN} there'}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

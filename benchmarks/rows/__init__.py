@@ -1,0 +1,38 @@
+"""What is compared.  A row takes a `Bench` and returns its checks, runs and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..harness import Bench
+from . import embedding, kernels, neighbours, stages
+
+Measure = Callable[[Bench], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table; ``minutes`` as measured or expected on two cores."""
+
+    name: str
+    title: str
+    measure: Measure
+    minutes: tuple[float, float]
+    quick: bool = True
+
+
+ROWS = (
+    Row("umap", "UMAP, Fashion-MNIST 70,000×784, whole process", embedding.umap, (6, 11)),
+    Row("first-process", "the very first process after install", embedding.first_process, (3, 3)),
+    Row("knn", "kNN, k=15, Fashion-MNIST", neighbours.knn, (7, 12)),
+    Row("fuzzy-set", "fuzzy set on the same kNN", stages.fuzzy_set, (1, 1)),
+    Row("spectral", "spectral start, same graph", stages.spectral, (1.5, 1.5)),
+    Row("layout", "layout, same graph, 200 epochs", stages.layout, (2.5, 6)),
+    Row("transform", "transform of 10,000 held-out points", embedding.transform, (2.5, 2.5)),
+    Row("words", "400,000×50 word vectors, cosine", embedding.words, (12, 12), quick=False),
+    Row("words-50k", "the 50,000 most frequent word vectors, cosine", embedding.few_words, (2.5, 2.5)),
+    Row("crops", "1,050,000×196 crops", embedding.crops, (35, 35), quick=False),
+    Row("kernels", "each hot kernel beside its limit", kernels.kernels, (1.5, 1.5)),
+)

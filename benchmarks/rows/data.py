@@ -1,0 +1,103 @@
+"""Data written once for both sides, and the truth about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..harness import Bench
+
+
+def fashion(bench: Bench) -> tuple[str, str]:
+    """Files of the images and of their classes."""
+    files = bench.file("fashion.npy"), bench.file("fashion-labels.npy")
+    bench.once(
+        "fashion",
+        lambda: bench.ours("write_fashion", out=files[0], labels=files[1], rows=bench.rows),
+    )
+    return files
+
+
+def truth(bench: Bench, name: str, data: str, cosine: bool = False) -> str:
+    """Exact neighbours of a sample."""
+    file = bench.file(f"{name}-truth.npz")
+    bench.once(
+        f"{name}-truth", lambda: bench.evaluator("truth", data=data, out=file, cosine=cosine)
+    )
+    return file
+
+
+def exact(bench: Bench) -> dict[str, Any]:
+    """faiss's exact search of Fashion-MNIST: a figure, and the neighbours that stages share."""
+    data, _ = fashion(bench)
+    found = bench.file("exact.npy")
+
+    def run() -> dict[str, Any]:
+        given = {"library": "faiss", "k": 15, "setting": {}, "calls": 1}
+        return {**bench.theirs("neighbors", data=data, out=found, **given), "found": found}
+
+    return dict(bench.once("exact", run))
+
+
+def shared_knn(bench: Bench) -> str:
+    """The 14 neighbours that both sides' fuzzy sets begin with (15 with the point itself)."""
+    data, _ = fashion(bench)
+    file = bench.file("knn.npz")
+    found = exact(bench)["found"]
+    bench.once("knn", lambda: bench.evaluator("join_knn", data=data, found=found, out=file, k=14))
+    return file
+
+
+def shared_graph(bench: Bench) -> tuple[str, dict[str, Any]]:
+    """umap-learn's fuzzy set of these neighbours, and how long it took."""
+    knn, file = shared_knn(bench), bench.file("graph.npz")
+    run = bench.once("graph", lambda: bench.theirs("fuzzy_set", knn=knn, out=file, repeats=3))
+    return file, run
+
+
+def shared_start(bench: Bench) -> tuple[str, dict[str, Any]]:
+    """umap-learn's spectral start of that graph, as its layout gets it, and how long it took."""
+    data, _ = fashion(bench)
+    graph, _ = shared_graph(bench)
+    raw, file = bench.file("their-start.npy"), bench.file("their-start-scaled.npy")
+
+    def run() -> dict[str, Any]:
+        measured = bench.theirs("spectral", data=data, graph=graph, out=raw)
+        bench.evaluator("scaled_start", start=raw, out=file)
+        return measured
+
+    return file, bench.once("start", run)
+
+
+def warm(bench: Bench) -> None:
+    """Both sides' caches filled: one small run each, measured by nobody."""
+
+    def run() -> bool:
+        bench.log("  filling both caches")
+        clothes = bench.file("warm.npy"), bench.file("warm-labels.npy")
+        bench.ours("write_fashion", out=clothes[0], labels=clothes[1], rows=5000)
+        given = {"data": clothes[0], "out": bench.file("warm-map.npy"), "seed": 0, "params": {}}
+        bench.ours("umap", **given)
+        if not bench.ours_only:
+            bench.theirs("umap", **given)
+        return True
+
+    bench.once("warm", run)
+
+
+def judge(
+    bench: Bench,
+    runs: list[dict[str, Any]],
+    data: str,
+    truth_file: str,
+    labels: str | None,
+    cosine: bool = False,
+) -> None:
+    """Give each run the qualities of the embedding it wrote."""
+    if not runs:
+        return
+    files = [run["out"] for run in runs]
+    found = bench.evaluator(
+        "quality", data=data, truth=truth_file, embeddings=files, labels=labels, cosine=cosine
+    )
+    for run, quality in zip(runs, found["quality"], strict=True):
+        run["quality"] = quality
