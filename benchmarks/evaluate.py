@@ -126,7 +126,7 @@ def scaled_start(stages: Stages, start: str, out: str) -> None:
     Y *= 10.0 / np.abs(Y).max()
     Y += np.random.default_rng(0).normal(scale=1e-4, size=Y.shape)
     Y = 10.0 * (Y - Y.min(axis=0)) / np.ptp(Y, axis=0)
-    np.save(out, Y.astype(np.float32))
+    np.save(out, Y.astype(np.float32, order="C"))
 
 
 def write_stars(stages: Stages, degrees: list[int], folder: str, seeds: int) -> None:

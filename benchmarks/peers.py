@@ -123,7 +123,7 @@ def layout(
     with stages("compile"):
         few = _pairs(200)
         run(few, np.random.default_rng(0).uniform(0, 10, (200, 2)).astype(np.float32), 2)
-    edges, embedding = edges.tocoo(), np.load(start)
+    edges, embedding = edges.tocoo(), np.ascontiguousarray(np.load(start))
     begun = time.perf_counter()
     embedding = run(edges, embedding, epochs)
     seconds = time.perf_counter() - begun

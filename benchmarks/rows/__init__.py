@@ -32,7 +32,12 @@ ROWS = (
     Row("layout", "layout, same graph, 200 epochs", stages.layout, (2.5, 6)),
     Row("transform", "transform of 10,000 held-out points", embedding.transform, (2.5, 2.5)),
     Row("words", "400,000×50 word vectors, cosine", embedding.words, (12, 12), quick=False),
-    Row("words-50k", "the 50,000 most frequent word vectors, cosine", embedding.few_words, (2.5, 2.5)),
+    Row(
+        "words-50k",
+        "the 50,000 most frequent word vectors, cosine",
+        embedding.few_words,
+        (2.5, 2.5),
+    ),
     Row("crops", "1,050,000×196 crops", embedding.crops, (35, 35), quick=False),
     Row("kernels", "each hot kernel beside its limit", kernels.kernels, (1.5, 1.5)),
 )

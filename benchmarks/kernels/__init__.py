@@ -1,0 +1,1 @@
+"""Hot kernels one by one: ``python -m pytest benchmarks/kernels``."""
