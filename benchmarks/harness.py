@@ -19,7 +19,10 @@ from typing import Any
 from .child import STARTED
 
 ROOT = Path(__file__).resolve().parent.parent
-_INHERITED = ("NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "PYTHONPATH")
+# Not the caller's settings: a user's process has bytecode, all threads and the default cache.
+_INHERITED = ("NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "PYTHON")
+
+_PATIENCE = 2 * 3600  # four times what the slowest takes
 
 
 class ChildError(RuntimeError):
@@ -88,7 +91,9 @@ class Bench:
                 command, cwd=ROOT, env=asked, stdout=out, stderr=errors, start_new_session=True
             )
             try:
-                code = child.wait()
+                code = child.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                raise ChildError(f"{module} {task} took over {_PATIENCE} s: ended") from None
             finally:
                 _end(child)
             wall = time.perf_counter() - begun

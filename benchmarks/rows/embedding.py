@@ -17,7 +17,7 @@ from ..checks import (
     stage_medians,
 )
 from ..harness import Bench
-from .data import fashion, judge, truth, warm
+from .data import fashion, judge, truth, warm, warm_cosine
 
 _GIB = 2.0**30
 
@@ -132,7 +132,7 @@ def transform(bench: Bench) -> dict[str, Any]:
 def _words(bench: Bench, rows: int | None) -> dict[str, Any]:
     data = bench.file(f"words-{rows}.npy")
     bench.theirs("write_words", out=data, rows=rows if bench.rows is None else bench.rows)
-    warm(bench)
+    warm_cosine(bench)
     params = {"metric": "cosine"}
     mine, others = _alternate(bench, data, "words", 1, 0 if bench.ours_only else 1, params)
     exact = truth(bench, f"words-{rows}", data, cosine=True)
