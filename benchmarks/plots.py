@@ -50,6 +50,7 @@ def _clean(axes: Any) -> None:
 
 def _curve(result: dict[str, Any]) -> Any:
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure, both = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
     titles = {"first": "a fresh process, import included", "second": "the same call again"}
@@ -63,7 +64,9 @@ def _curve(result: dict[str, Any]) -> Any:
         for level in (0.95, 0.99):
             axes.axhline(level, color="0.8", lw=0.8, zorder=0)
         axes.set(xscale="log", xlabel="seconds", title=title)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         _clean(axes)
     both[0].set_ylabel("recall of the 15 nearest")
     both[0].legend(frameon=False, loc="lower right")

@@ -17,11 +17,16 @@ Result = dict[str, Any]
 
 
 def load(folder: Path) -> list[Result]:
-    """The results that lie in a folder, in the order of the rows."""
+    """The results that lie in a folder, in the order of the rows; compared ones first."""
     from .rows import ROWS
 
-    files = [folder / f"{row.name}.json" for row in ROWS]
-    return [json.loads(file.read_text()) for file in files if file.is_file()]
+    results = []
+    for row in ROWS:
+        files = (folder / f"{row.name}.json", folder / f"{row.name}.ours-only.json")
+        found = next((file for file in files if file.is_file()), None)
+        if found is not None:
+            results.append(json.loads(found.read_text()))
+    return results
 
 
 def amount(value: float | None, unit: str) -> str:

@@ -70,11 +70,13 @@ def _record(bench: Bench, row: Row) -> dict[str, Any]:
         **measured,
     }
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    write_whole(bench.out / f"{row.name}.json", text)
+    # Figures without a comparison do not replace those with one.
+    name = f"{row.name}.ours-only" if bench.ours_only else row.name
+    write_whole(bench.out / f"{name}.json", text)
     try:
         from .plots import draw
 
-        draw(result, maps, bench.out)
+        draw({**result, "row": name}, maps, bench.out)
     except Exception:
         bench.log(f"the picture of {row.name} failed:\n{traceback.format_exc()}")
     return result

@@ -154,6 +154,13 @@ def test_the_table_shows_target_and_verdict(tmp_path):
     assert "| layout | 3.00 s | 35.0 s |" in text
 
 
+def test_a_compared_result_goes_before_one_of_ours_alone(tmp_path):
+    write_whole(tmp_path / "umap.ours-only.json", json.dumps({**_result(), "title": "alone"}))
+    assert [r["title"] for r in report.load(tmp_path)] == ["alone"]
+    write_whole(tmp_path / "umap.json", json.dumps(_result()))
+    assert [r["title"] for r in report.load(tmp_path)] == ["UMAP"]
+
+
 def test_a_page_is_renewed_between_its_markers_only(tmp_path):
     page = tmp_path / "README.md"
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
