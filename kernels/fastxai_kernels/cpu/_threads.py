@@ -89,8 +89,13 @@ def parallel_for(work: Callable[..., Any], n: int, grain: int, *arguments: Any) 
     stop = False
 
     def take_chunks() -> None:
-        while not stop and (chunk := next(counter)) < chunks:
-            work(*arguments, chunk * grain, min((chunk + 1) * grain, n))
+        nonlocal stop
+        try:
+            while not stop and (chunk := next(counter)) < chunks:
+                work(*arguments, chunk * grain, min((chunk + 1) * grain, n))
+        except BaseException:
+            stop = True  # the other threads need not finish what will be thrown away
+            raise
 
     helpers: list[Future[None]] = [
         _pool(workers - 1).submit(take_chunks) for _ in range(workers - 1)
@@ -99,11 +104,9 @@ def parallel_for(work: Callable[..., Any], n: int, grain: int, *arguments: Any) 
         take_chunks()
     finally:
         stop = True
-        # One that has not begun has nothing to do: without this, a pool kept busy by
-        # another caller would make us wait for its work.
-        for helper in helpers:
-            helper.cancel()
-        wait(helpers)
-    for helper in helpers:
-        if not helper.cancelled():
-            helper.result()
+        # One that has not begun has nothing to do: waiting for it would mean to wait for
+        # another caller that keeps the pool busy, or, inside a chunk, for ourselves.
+        running = [helper for helper in helpers if not helper.cancel()]
+        wait(running)
+    for helper in running:
+        helper.result()
