@@ -118,9 +118,12 @@ def _run(
 
     from . import PCA, UMAP
     from .progress import open_progress
+    from .system import compile_kernels
 
     model: Any = UMAP(**options, n_jobs=n_threads) if method == "umap" else PCA(**options)
     with open_progress(verbose=not quiet) as progress, threads(n_threads):
+        if method == "umap":
+            compile_kernels(progress)
         embedding = model.fit_transform(X)
     return embedding, tuple(model.get_feature_names_out()), progress.timings
 
