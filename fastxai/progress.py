@@ -82,19 +82,27 @@ class _Bars:
         from rich.progress import (
             BarColumn,
             Progress,
+            ProgressColumn,
             TaskProgressColumn,
             TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
         )
+        from rich.text import Text
+
+        class Time(ProgressColumn):
+            """Seconds left, and when done the seconds it took."""
+
+            def render(self, task: Any) -> Text:
+                if "seconds" in task.fields:
+                    return Text(f"{task.fields['seconds']:.1f} s")
+                if task.time_remaining is None:
+                    return Text(f"{task.elapsed or 0:.0f} s so far")
+                return Text(f"{task.time_remaining:.0f} s left")
 
         self._bars = Progress(
             TextColumn("{task.description:<12}"),
             BarColumn(bar_width=32),
             TaskProgressColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            Time(),
             console=Console(stderr=True),
             refresh_per_second=8,
         )
@@ -108,7 +116,7 @@ class _Bars:
 
     def close(self, task: Any, seconds: float) -> None:
         total = next(t.total for t in self._bars.tasks if t.id == task)
-        self._bars.update(task, total=total or 1, completed=total or 1)
+        self._bars.update(task, total=total or 1, completed=total or 1, seconds=seconds)
 
     def say(self, text: str) -> None:
         self._bars.console.print(text, highlight=False)
