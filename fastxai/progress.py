@@ -148,12 +148,11 @@ class Progress:
         def advance(amount: float = 1) -> None:
             self._display.advance(task, amount)
 
-        try:
-            yield advance
-        finally:
-            seconds = time.perf_counter() - begun
-            self._record(name, seconds)
-            self._display.close(task, seconds)
+        yield advance
+        # A stage that raised is not shown as done.
+        seconds = time.perf_counter() - begun
+        self._record(name, seconds)
+        self._display.close(task, seconds)
 
     def say(self, text: str) -> None:
         """Show one line, if anything is shown at all."""
