@@ -1,5 +1,6 @@
 """The specification: what each kernel computes, in plain NumPy float64, short and slow."""
 
+from .fuzzy_set import fuzzy_union, memberships, smooth_distances
 from .knn import (
     covariance,
     hash_rows,
@@ -10,14 +11,25 @@ from .knn import (
     query_cells,
     rerank,
 )
+from .spectral import chebyshev_filter, normalise, ritz
+from .supervision import class_intersection, graph_intersection, restore_connectivity
 
 __all__ = [
+    "chebyshev_filter",
+    "class_intersection",
     "covariance",
+    "fuzzy_union",
+    "graph_intersection",
     "hash_rows",
     "join_neighbors",
+    "memberships",
     "nearest",
+    "normalise",
     "probe_cells",
     "project",
     "query_cells",
     "rerank",
+    "restore_connectivity",
+    "ritz",
+    "smooth_distances",
 ]

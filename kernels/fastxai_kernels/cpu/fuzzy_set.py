@@ -1,0 +1,286 @@
+"""UMAP's fuzzy set: from the distances of neighbours to a symmetric graph.
+
+    rho_i    distance of the local_connectivity-th distinct neighbour
+    sigma_i  solves  sum_j exp(-max(0, d_ij - rho_i) / sigma_i) = log2(k_i + 1) bandwidth
+    p_ij     = exp(-max(0, d_ij - rho_i) / sigma_i)
+    w        = mix (p + p^T - p p^T) + (1 - mix) p p^T
+
+(McInnes, Healy and Melville 2018, section 3.1).  Neighbours at infinite distance count for
+nothing: k_i is the number of the finite ones.  Sigma comes from Newton's method on
+1 / sigma, kept inside a bracket: the sum falls and is convex there, so from the left it
+never steps too far.
+"""
+
+# Compiled functions carry no annotations: their types stand in the decorator.
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._jit import array_in, array_out, b1, f32, i32, i64, inlined, kernel
+from ._threads import parallel_for
+
+_GRAIN = 2048
+# sigma is never below this share of the mean distance, the point itself counted at 0.
+_LEAST = np.float32(1e-3)
+_STEPS = 100
+_TOLERANCE = np.float32(1e-5)
+
+
+@inlined
+def _exp(x):
+    """exp(x) for x in [-87, 0] to 2e-7, without a call: loops of it vectorise."""
+    t = np.float32(x) * np.float32(1.44269504)
+    whole = np.floor(t)
+    part = t - whole
+    y = np.float32(1.8775767e-3) * part + np.float32(8.9893397e-3)
+    y = y * part + np.float32(5.5826318e-2)
+    y = y * part + np.float32(2.4015361e-1)
+    y = y * part + np.float32(6.9315308e-1)
+    y = y * part + np.float32(9.9999994e-1)
+    return y * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@inlined
+def _fall(beyond, inverse, terms):
+    """exp(-beyond * inverse) into ``terms``; huge arguments count as 87."""
+    for j in range(beyond.shape[0]):
+        x = beyond[j] * inverse
+        if x > np.float32(87.0):
+            x = np.float32(87.0)
+        terms[j] = _exp(-x)
+
+
+@kernel(
+    *(array_in(f32, 2), f32, f32, f32),
+    *(array_out(f32, 1), array_out(f32, 1), i64, i64),
+)
+def _smooth(distances, local_connectivity, bandwidth, overall, rho, sigma, start, stop):
+    width = distances.shape[1]
+    beyond = np.empty(width, np.float32)
+    terms = np.empty(width, np.float32)
+    whole = int(local_connectivity)
+    part = local_connectivity - np.float32(whole)
+    for i in range(start, stop):
+        row = distances[i]
+        k = 0
+        zeros = 0
+        total = np.float32(0.0)
+        while k < width and row[k] < np.float32(3e38):
+            total += row[k]
+            zeros += row[k] <= np.float32(0.0)
+            k += 1
+        apart = k - zeros
+        # Sorted rows: the distinct neighbours follow the copies.
+        r = np.float32(0.0)
+        if apart > 0:
+            if apart < local_connectivity:
+                r = row[k - 1]
+            elif whole == 0:
+                r = part * row[zeros]
+            else:
+                r = row[zeros + whole - 1]
+                if part > np.float32(0.0) and zeros + whole < k:
+                    r += part * (row[zeros + whole] - r)
+        rho[i] = r
+        mean = total / np.float32(k + 1) if r > np.float32(0.0) else overall
+        target = np.float32(np.log2(k + 1.0)) * bandwidth
+        near = 0
+        for j in range(k):
+            b = row[j] - r
+            if b <= np.float32(0.0):
+                b = np.float32(0.0)
+                near += 1
+            beyond[j] = b
+        s = np.float32(0.0)
+        if k > 0 and near < target:
+            s = _solve(beyond[:k], terms[:k], target)
+        least = _LEAST * mean
+        sigma[i] = s if s > least else least
+
+
+@inlined
+def _solve(beyond, terms, target):
+    """sigma with sum_j exp(-beyond_j / sigma) = target; 1e30 times the largest if none."""
+    largest = beyond[-1]
+    low = np.float32(1e-30) / largest
+    high = np.float32(np.inf)
+    # Below k terms of 1 there is a solution; a first guess that lies to its left.
+    inverse = low
+    if target < np.float32(beyond.shape[0]):
+        total = np.float32(0.0)
+        for j in range(beyond.shape[0]):
+            total += beyond[j]
+        inverse = (np.float32(beyond.shape[0]) - target) / total
+    for _ in range(_STEPS):
+        _fall(beyond, inverse, terms)
+        value = -target
+        slope = np.float32(0.0)
+        for j in range(beyond.shape[0]):
+            value += terms[j]
+            slope += beyond[j] * terms[j]
+        if abs(value) < _TOLERANCE:
+            break
+        if value > np.float32(0.0):
+            low = inverse
+        else:
+            high = inverse
+        step = inverse + value / slope if slope > np.float32(0.0) else high
+        if not (low < step < high):
+            if high > np.float32(3e38):
+                step = np.float32(2.0) * low
+            else:
+                step = np.float32(0.5) * (low + high)
+        if step == inverse or step > np.float32(1e37):
+            break
+        inverse = step
+    return np.float32(1.0) / inverse
+
+
+def smooth_distances(
+    distances: NDArray[np.float32], local_connectivity: float, bandwidth: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """rho and sigma (n,) of sorted distances (n, k) to true neighbours."""
+    n = len(distances)
+    rho, sigma = np.empty(n, np.float32), np.empty(n, np.float32)
+    total, count = 0.0, n
+    for first in range(0, n, 65536):
+        block = distances[first : first + 65536]
+        finite = block < np.float32(3e38)
+        total += float(block.sum(dtype=np.float64, where=finite))
+        count += int(finite.sum())
+    parallel_for(
+        _smooth, n, _GRAIN, distances, np.float32(local_connectivity), np.float32(bandwidth),
+        np.float32(total / max(1, count)), rho, sigma,
+    )  # fmt: skip
+    return rho, sigma
+
+
+@kernel(
+    *(array_in(f32, 2), array_in(f32, 1), array_in(f32, 1)),
+    *(array_out(f32, 2), i64, i64),
+)
+def _memberships(distances, rho, sigma, strengths, start, stop):
+    beyond = np.empty(distances.shape[1], np.float32)
+    for i in range(start, stop):
+        inverse = np.float32(0.0)
+        if sigma[i] > np.float32(0.0):
+            inverse = np.float32(1.0) / sigma[i]
+        for j in range(beyond.shape[0]):
+            b = distances[i, j] - rho[i]
+            if b < np.float32(0.0):
+                b = np.float32(0.0)
+            beyond[j] = b
+        _fall(beyond, inverse, strengths[i])
+        for j in range(beyond.shape[0]):
+            if not (distances[i, j] < np.float32(3e38)):
+                strengths[i, j] = np.float32(0.0)
+            elif beyond[j] <= np.float32(0.0):
+                strengths[i, j] = np.float32(1.0)
+
+
+def memberships(
+    distances: NDArray[np.float32], rho: NDArray[np.float32], sigma: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """p (n, k): 1 up to rho, 0 at infinity."""
+    strengths = np.empty(distances.shape, np.float32)
+    parallel_for(_memberships, len(distances), _GRAIN, distances, rho, sigma, strengths)
+    return strengths
+
+
+@kernel(
+    *(array_in(i32, 2), array_in(f32, 2)),
+    *(array_out(i64, 1), array_out(i32, 1), array_out(f32, 1), i64, i64),
+)
+def _turn(indices, strengths, ends, columns, weights, start, stop):
+    """The transposed lists; ``ends[j]`` is where list j begins and, after, where it ends."""
+    for i in range(start, stop):
+        for c in range(indices.shape[1]):
+            j = indices[i, c]
+            if j >= 0 and strengths[i, c] > np.float32(0.0):
+                columns[ends[j]] = i
+                weights[ends[j]] = strengths[i, c]
+                ends[j] += 1
+
+
+@inlined
+def _sorted_row(indices, strengths, names, values):
+    """The entries of a row by index; how many."""
+    count = 0
+    for c in range(indices.shape[0]):
+        j = indices[c]
+        if j < 0 or strengths[c] <= np.float32(0.0):
+            continue
+        at = count
+        while at > 0 and names[at - 1] > j:
+            names[at] = names[at - 1]
+            values[at] = values[at - 1]
+            at -= 1
+        names[at] = j
+        values[at] = strengths[c]
+        count += 1
+    return count
+
+
+@kernel(
+    *(array_in(i32, 2), array_in(f32, 2), array_in(i64, 1), array_in(i32, 1), array_in(f32, 1)),
+    *(f32, b1, array_out(i64, 1), array_out(i32, 1), array_out(f32, 1), i64, i64),
+)
+def _unite(
+    indices, strengths, turned, sources, backs, mix, fill, places, columns, weights, start, stop
+):
+    """Merge each row with its transposed row: first counted into ``places``, then filled in."""
+    names = np.empty(indices.shape[1] + 1, np.int32)
+    values = np.empty(indices.shape[1] + 1, np.float32)
+    for i in range(start, stop):
+        count = _sorted_row(indices[i], strengths[i], names, values)
+        to = places[i]
+        found = 0
+        a = 0
+        b = turned[i]
+        last = turned[i + 1]
+        while a < count or b < last:
+            p = np.float32(0.0)
+            q = np.float32(0.0)
+            if b >= last or (a < count and names[a] <= sources[b]):
+                j = names[a]
+            else:
+                j = sources[b]
+            if a < count and names[a] == j:
+                p = values[a]
+                a += 1
+            if b < last and sources[b] == j:
+                q = backs[b]
+                b += 1
+            w = mix * (p + q - p * q) + (np.float32(1.0) - mix) * (p * q)
+            if w > np.float32(0.0):
+                if fill:
+                    columns[to + found] = j
+                    weights[to + found] = w
+                found += 1
+        if not fill:
+            places[i] = found
+
+
+def fuzzy_union(
+    indices: NDArray[np.int32], strengths: NDArray[np.float32], set_op_mix_ratio: float
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """The symmetric graph as CSR (indptr, columns, weights), rows sorted, no zeros."""
+    n = len(indices)
+    valid = indices[(indices >= 0) & (strengths > 0)]
+    turned = np.zeros(n + 1, np.int64)
+    np.cumsum(np.bincount(valid, minlength=n), out=turned[1:])
+    sources, backs = np.empty(len(valid), np.int32), np.empty(len(valid), np.float32)
+    ends = turned[:-1].copy()
+    for first in range(0, n, 1 << 20):  # in order: no two threads may fill one list
+        _turn(indices, strengths, ends, sources, backs, first, min(first + (1 << 20), n))
+    mix, lists = np.float32(set_op_mix_ratio), (indices, strengths, turned, sources, backs)
+    counts, none = np.empty(n, np.int64), (np.empty(0, np.int32), np.empty(0, np.float32))
+    parallel_for(_unite, n, _GRAIN, *lists, mix, False, counts, *none)
+    indptr = np.zeros(n + 1, np.int64)
+    np.cumsum(counts, out=indptr[1:])
+    columns, weights = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
+    parallel_for(_unite, n, _GRAIN, *lists, mix, True, indptr, columns, weights)
+    return indptr, columns, weights
