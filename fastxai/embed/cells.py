@@ -6,6 +6,7 @@ the variance; the cells are those of a short k-means on a sample.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,7 +73,7 @@ def _leading(
 
 def cell_count(n: int) -> int:
     """Cells of about 600 points, growing with the root of n above 200,000 points."""
-    return max(1, round(n / (_PER_CELL * max(1.0, n / _MANY_POINTS) ** 0.5)))
+    return max(1, int(n / (_PER_CELL * math.sqrt(max(1.0, n / _MANY_POINTS))) + 0.5))
 
 
 def build_cells(kernels: Any, X: NDArray[np.float32], share: float, widest: int) -> Cells:

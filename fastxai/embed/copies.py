@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import hashlib
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .spaces import is_sparse
+
 # Below both of these a search copes with the copies as they are.
 _FEW_COPIES = 0.02
 _SMALL_GROUP = 4
+_ROWS = 65536
 
 
 class Copies(NamedTuple):
@@ -42,14 +46,41 @@ class Copies(NamedTuple):
         return groups < (1 - _FEW_COPIES) * n or largest > _SMALL_GROUP
 
 
-def find_copies(points: NDArray[np.float32], hashes: NDArray[np.uint64]) -> Copies:
+def hash_rows(kernels: Any, points: Any) -> NDArray[np.uint64]:
+    """A hash of each row, dense or sparse; equal rows have equal hashes."""
+    if not is_sparse(points):
+        hashes: NDArray[np.uint64] = kernels.hash_rows(np.asarray(points))
+        return hashes
+    points = points.tocsr(copy=True)
+    points.sum_duplicates()
+    points.eliminate_zeros()
+    columns, values = points.indices.astype(np.int64), points.data
+    digests = [
+        hashlib.blake2b(columns[a:b].tobytes() + values[a:b].tobytes(), digest_size=8).digest()
+        for a, b in zip(points.indptr[:-1], points.indptr[1:], strict=True)
+    ]
+    return np.frombuffer(b"".join(digests), np.uint64)
+
+
+def equal_rows(A: Any, a: NDArray[Any], B: Any, b: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether row ``a[i]`` of A equals row ``b[i]`` of B, dense or sparse."""
+    equal = np.empty(len(a), np.bool_)
+    for start in range(0, len(a), _ROWS):
+        some = slice(start, start + _ROWS)
+        if is_sparse(A):
+            equal[some] = np.diff((A[a[some]] != B[b[some]]).tocsr().indptr) == 0
+        else:
+            equal[some] = (A[a[some]] == B[b[some]]).all(axis=1)
+    return equal
+
+
+def find_copies(points: Any, hashes: NDArray[np.uint64]) -> Copies:
     """Group equal rows, given a hash of each (equal rows have equal hashes)."""
-    n = len(points)
+    n = points.shape[0]
     order = np.argsort(hashes, kind="stable")
     same = hashes[order[1:]] == hashes[order[:-1]]
     at = np.flatnonzero(same)
-    for some in np.array_split(at, max(1, len(at) // 65536)):
-        same[some] = (points[order[some]] == points[order[some + 1]]).all(axis=1)
+    same[at] = equal_rows(points, order[at], points, order[at + 1])
     label = np.empty(n, np.int64)
     label[order] = np.concatenate([[0], np.cumsum(~same)]) if n else []
     # Renumber the groups by their lowest row.

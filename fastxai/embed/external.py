@@ -6,15 +6,16 @@ half a minute, which a few thousand points can do without.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..errors import InvalidInputError
+from .spaces import NATIVE, is_sparse
 
 # pynndescent's names of metrics that SciPy (dense) or scikit-learn (sparse) has as well.
 _DENSE = {
@@ -31,22 +32,24 @@ _DENSE = {
 }
 _SPARSE = {"euclidean": "euclidean", "l2": "euclidean", "cosine": "cosine", "manhattan": "l1"}
 _FEW = 4096
+_WIDE = 30
 _ROWS = 512
 
 
 def _pairs(X: Any, rows: Any, metric: str, metric_kwds: Mapping[str, Any]) -> NDArray[np.float64]:
     """Distances from some rows to all of X."""
-    if sparse.issparse(X):
+    if is_sparse(X):
         from sklearn.metrics import pairwise_distances
 
         return np.asarray(pairwise_distances(rows, X, metric=_SPARSE[metric]))
-    from scipy.spatial.distance import cdist
+    from scipy.spatial import distance
 
+    cdist: Any = distance.cdist  # its types know each metric's arguments by name only
     return np.asarray(cdist(rows, X, _DENSE[metric], **metric_kwds))
 
 
 def _few(X: Any, metric: Any) -> bool:
-    known = _SPARSE if sparse.issparse(X) else _DENSE
+    known = _SPARSE if is_sparse(X) else _DENSE
     return X.shape[0] <= _FEW and not callable(metric) and metric in known
 
 
@@ -69,10 +72,8 @@ def _exact(
 def _known_metric(metric: str | Callable[..., float]) -> None:
     from pynndescent.distances import named_distances
 
-    from .spaces import NATIVE
-
     if not callable(metric) and metric not in named_distances:
-        names = ", ".join(sorted({*named_distances, *NATIVE}))
+        names = ", ".join(sorted({*named_distances, *NATIVE, "precomputed"}))
         raise InvalidInputError(f"unknown metric {metric!r}; the metrics are: {names}")
 
 
@@ -93,25 +94,44 @@ def _index(X: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: in
 
 def search_external(
     X: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """``k`` true neighbours of each row; X may be sparse."""
+) -> tuple[NDArray[np.int32], NDArray[np.float32], float]:
+    """``k`` true neighbours of each row, and the recall if it is known; X may be sparse."""
     if _few(X, metric):
-        return _exact(X, X, k, metric, metric_kwds, leave_out=True)
+        return *_exact(X, X, k, metric, metric_kwds, leave_out=True), 1.0
     _known_metric(metric)
     indices, distances = _index(X, k + 1, metric, metric_kwds, seed).neighbor_graph
-    return _without_self(indices, distances, k)
+    return *_without_self(indices, distances, k), float("nan")
 
 
-def query_external(
-    X: Any, X_new: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """``k`` rows of X nearest to each new row."""
-    if _few(X, metric):
-        return _exact(X, X_new, k, metric, metric_kwds, leave_out=False)
-    _known_metric(metric)
-    index = _index(X, max(k, min(30, X.shape[0])), metric, metric_kwds, seed)
-    indices, distances = index.query(X_new, k=k)
-    return _sorted(indices.astype(np.int32), distances.astype(np.float32))
+class ExternalIndex:
+    """Answers queries of new rows under a metric that is not ours, each row by itself.
+
+    Parameters
+    ----------
+    X, metric, metric_kwds, seed
+        As for `search_external`.
+    """
+
+    def __init__(self, X: Any, metric: Any, metric_kwds: Mapping[str, Any], seed: int) -> None:
+        self._X, self._metric, self._kwds = X, metric, metric_kwds
+        self._lock = threading.Lock()
+        self._index: Any = None
+        if not _few(X, metric):
+            _known_metric(metric)
+            self._index = _index(X, min(_WIDE, X.shape[0]), metric, metric_kwds, seed)
+
+    def query(self, rows: Any, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The ``k`` rows of X nearest to each new row."""
+        if self._index is None:
+            return _exact(self._X, rows, k, self._metric, self._kwds, leave_out=False)
+        # One at a time: pynndescent draws on from query to query of a batch.  And not from
+        # two threads: it keeps a work space.
+        with self._lock:
+            found = [self._index.query(rows[i : i + 1], k=k) for i in range(rows.shape[0])]
+        indices = np.concatenate([np.empty((0, k), np.int32), *(f[0] for f in found)])
+        distances = np.concatenate([np.empty((0, k), np.float32), *(f[1] for f in found)])
+        distances[indices < 0] = np.inf
+        return _sorted(indices.astype(np.int32), distances.astype(np.float32))
 
 
 def _sorted(

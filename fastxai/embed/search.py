@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..errors import FastxaiWarning
 from .cells import Cells, build_cells, near_cells
 from .copies import Copies, find_copies, give_back
-from .external import query_external, search_external
-from .spaces import NATIVE, from_euclidean, to_euclidean
+from .external import search_external
+from .spaces import EUCLIDEAN, NATIVE, from_euclidean, is_sparse, to_euclidean
 
 # Multiplications and comparisons of all pairs that are quicker than anything clever.
 _QUICK = 2e11
 # Above this all pairs take hours: the recall reached so far is returned with a warning.
 _TOO_MANY = 2e15
 _SAMPLE = 256
-_SLICE = 2048
+SLICE = 2048
 
 
 class SearchResult(NamedTuple):
@@ -49,31 +49,30 @@ class _Effort(NamedTuple):
     factor: int
 
 
-_USUAL = _Effort(0.88, 160, 8, 4)
+USUAL = _Effort(0.88, 160, 8, 4)
 _CAREFUL = _Effort(0.93, 192, 10, 4)
-_HARD = _Effort(0.97, 320, 32, 8)
+HARD = _Effort(0.97, 320, 32, 8)
 _CAREFUL_ABOVE = 0.97
 
 
-class _Lists(NamedTuple):
+class Lists(NamedTuple):
+    """Neighbours found so far, and their squared distances, (n, k) each."""
+
     indices: NDArray[np.int32]
     squares: NDArray[np.float32]
 
 
-def _backend() -> Any:
+def backend() -> Any:
+    """The package with the kernels."""
     from fastxai_kernels import select
 
     return select("cpu")
 
 
-def _none(count: int) -> NDArray[np.int32]:
-    return np.full(count, -1, np.int32)
-
-
-def _exact(kernels: Any, X: NDArray[np.float32], k: int, advance: Callable[[int], None]) -> _Lists:
+def _exact(kernels: Any, X: NDArray[np.float32], k: int, advance: Callable[[int], None]) -> Lists:
     n = len(X)
-    lists = _Lists(np.empty((n, k), np.int32), np.empty((n, k), np.float32))
-    rows = max(256, min(_SLICE, int(2e10 / max(1, n * X.shape[1])) // 256 * 256))
+    lists = Lists(np.empty((n, k), np.int32), np.empty((n, k), np.float32))
+    rows = max(256, min(SLICE, int(2e10 / max(1, n * X.shape[1])) // 256 * 256))
     for start in range(0, n, rows):
         stop = min(start + rows, n)
         skip = np.arange(start, stop, dtype=np.int32)
@@ -97,12 +96,12 @@ def _slices(cells: Cells, points: int) -> Iterator[tuple[int, int]]:
 
 def _probe(
     kernels: Any, X: NDArray[np.float32], k: int, effort: _Effort, advance: Callable[[int], None]
-) -> _Lists:
+) -> Lists:
     """Candidates from the nearest cells, ranked by their distances in the full space."""
     cells = build_cells(kernels, X, effort.share, effort.widest)
     near = near_cells(kernels, cells, min(effort.probes, len(cells.centroids)))
     width = min(max(effort.factor * k, k + 32), len(X) - 1)
-    lists = _Lists(np.empty((len(X), k), np.int32), np.empty((len(X), k), np.float32))
+    lists = Lists(np.empty((len(X), k), np.int32), np.empty((len(X), k), np.float32))
     for first, last in _slices(cells, 8192):
         found = kernels.probe_cells(
             cells.points, cells.starts, cells.centroids, near, first, last, width
@@ -116,11 +115,11 @@ def _probe(
 
 
 def _join(
-    kernels: Any, X: NDArray[np.float32], lists: _Lists, advance: Callable[[int], None]
-) -> _Lists:
+    kernels: Any, X: NDArray[np.float32], lists: Lists, advance: Callable[[int], None]
+) -> Lists:
     """Every point tries the neighbours of its neighbours."""
     n, k = lists.indices.shape
-    new = _Lists(np.empty_like(lists.indices), np.empty_like(lists.squares))
+    new = Lists(np.empty_like(lists.indices), np.empty_like(lists.squares))
     for start in range(0, n, 8192):
         stop = min(start + 8192, n)
         indices, squares = kernels.join_neighbors(X, *lists, min(k, 12), start, stop)
@@ -130,23 +129,25 @@ def _join(
     return new
 
 
-class _Truth(NamedTuple):
+class Truth(NamedTuple):
     """The distance of the k-th true neighbour for a sample of rows."""
 
     rows: NDArray[np.int64]
     last: NDArray[np.float32]
 
-    def recall(self, lists: _Lists) -> float:
+    def recall(self, lists: Lists) -> float:
+        """The share of the sampled rows' true neighbours that are in their lists."""
         # Counted by distance: which one of several equally near points is found is no matter.
         near = lists.squares[self.rows] <= self.last[:, None] * np.float32(1 + 1e-5)
         return float(near.mean())
 
 
-def _truth(kernels: Any, X: NDArray[np.float32], k: int, seed: int) -> _Truth:
+def sample_truth(kernels: Any, X: NDArray[np.float32], k: int, seed: int) -> Truth:
+    """The truth about some rows, by all their distances."""
     n = len(X)
     rows = np.sort(np.random.default_rng(seed).choice(n, min(_SAMPLE, n), replace=False))
     _, distances = kernels.nearest(np.ascontiguousarray(X[rows]), X, k, rows.astype(np.int32))
-    return _Truth(rows, distances[:, -1] ** 2)
+    return Truth(rows, distances[:, -1] ** 2)
 
 
 def _approximate(
@@ -156,11 +157,11 @@ def _approximate(
     promised: float,
     seed: int,
     advance: Callable[[int], None],
-) -> tuple[_Lists, float]:
+) -> tuple[Lists, float]:
     n, d = X.shape
     pairs = float(n) * n * max(d, 16) * 2
-    truth = _truth(kernels, X, k, seed)
-    lists = _probe(kernels, X, k, _CAREFUL if promised > _CAREFUL_ABOVE else _USUAL, advance)
+    truth = sample_truth(kernels, X, k, seed)
+    lists = _probe(kernels, X, k, _CAREFUL if promised > _CAREFUL_ABOVE else USUAL, advance)
     recall = truth.recall(lists)
 
     def join_while_it_helps() -> None:
@@ -175,7 +176,7 @@ def _approximate(
     if recall < promised:
         join_while_it_helps()
     if recall < promised and pairs > 10 * _QUICK:
-        harder = _probe(kernels, X, k, _HARD, advance)
+        harder = _probe(kernels, X, k, HARD, advance)
         if truth.recall(harder) > recall:
             lists, recall = harder, truth.recall(harder)
         join_while_it_helps()
@@ -199,7 +200,7 @@ def _search_native(
     promised: float,
     seed: int,
     advance: Callable[[int], None],
-) -> tuple[_Lists, float]:
+) -> tuple[Lists, float]:
     """Neighbours by Euclidean distance; exact copies are searched once."""
     n, d = X.shape
     if float(n) * n * max(d, 16) * 2 <= _QUICK:
@@ -218,17 +219,17 @@ def _search_copies(
     seed: int,
     advance: Callable[[int], None],
     copies: Copies,
-) -> tuple[_Lists, float]:
+) -> tuple[Lists, float]:
     unique = np.ascontiguousarray(X[copies.firsts])
     u = len(unique)
     few = min(k, u - 1)
     if few == 0:
-        lists, recall = _Lists(np.empty((u, 0), np.int32), np.empty((u, 0), np.float32)), 1.0
+        lists, recall = Lists(np.empty((u, 0), np.int32), np.empty((u, 0), np.float32)), 1.0
     elif float(u) * u * max(X.shape[1], 16) * 2 <= _QUICK:
         lists, recall = _exact(kernels, unique, few, advance), 1.0
     else:
         lists, recall = _approximate(kernels, unique, few, promised, seed, advance)
-    return _Lists(*give_back(copies, lists.indices, lists.squares, k)), recall
+    return Lists(*give_back(copies, lists.indices, lists.squares, k)), recall
 
 
 def find_neighbors(
@@ -267,132 +268,28 @@ def find_neighbors(
         Indices, distances, and the recall estimated.
     """
     n = X.shape[0]
-    if metric not in NATIVE or sparse.issparse(X):
-        return SearchResult(
-            *search_external(X, k, metric, metric_kwds or {}, seed), recall=float("nan")
-        )
-    kernels = _backend()
-    space = to_euclidean(np.asarray(X), str(metric))
-
-    def search(advance: Callable[[int], None]) -> tuple[_Lists, float]:
-        return _search_native(kernels, space, k, recall, seed, advance)
-
-    if progress is None:
-        lists, reached = search(lambda rows: None)
-    else:
-        with progress.stage("neighbours", n) as advance:
-            lists, reached = search(advance)
+    opened = nullcontext(_nothing) if progress is None else progress.stage("neighbours", n)
+    with opened as advance:
+        if metric not in NATIVE or is_sparse(X):
+            return SearchResult(*search_external(X, k, metric, metric_kwds or {}, seed))
+        space = to_euclidean(np.asarray(X), str(metric))
+        lists, reached = _search_native(backend(), space, k, recall, seed, advance)
     distances = from_euclidean(np.sqrt(lists.squares), str(metric))
     return SearchResult(lists.indices, distances, reached)
 
 
-class QueryIndex:
-    """Answers queries of new rows, each by itself: no batch changes what a row finds.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d), float32, or sparse
-        The rows among which neighbours are sought.
-    metric, metric_kwds, seed, recall
-        As for `find_neighbors`.
-    """
-
-    def __init__(
-        self,
-        X: Any,
-        *,
-        metric: str | Callable[..., float] = "euclidean",
-        metric_kwds: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        recall: float = 0.95,
-    ) -> None:
-        self._X = X
-        self._metric = metric
-        self._kwds = dict(metric_kwds or {})
-        self._seed = seed
-        self._recall = recall
-        self._cells: Cells | None = None
-        self._probes = 0
-        self._factor = _USUAL.factor
-        self._native = metric in NATIVE and not sparse.issparse(X)
-        if self._native:
-            self._space = to_euclidean(np.asarray(X), str(metric))
-            if self._space.size > 2e6 and len(X) > 8192:
-                self._build(_backend())
-
-    def _build(self, kernels: Any) -> None:
-        """Cells, and how many of them to probe: measured on rows of the data themselves."""
-        X = self._space
-        k = 15
-        truth = _truth(kernels, X, k, self._seed)
-        for effort in (_USUAL, _HARD):
-            self._cells = build_cells(kernels, X, effort.share, effort.widest)
-            self._factor = effort.factor
-            probes = effort.probes
-            while probes < min(len(self._cells.centroids), 256):
-                self._probes = probes
-                found = self._search(kernels, np.ascontiguousarray(X[truth.rows]), k + 1)
-                lists = _Lists(found[0][:, 1:], found[1][:, 1:])
-                sampled = _Truth(np.arange(len(truth.rows)), truth.last)
-                if sampled.recall(lists) >= self._recall:
-                    return
-                probes *= 4
-        self._cells = None
-
-    def _search(
-        self, kernels: Any, rows: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        cells = self._cells
-        if cells is None:
-            found, distances = kernels.nearest(rows, self._space, k, _none(len(rows)))
-            return found, distances * distances
-        projected = kernels.project(rows, cells.space.mean, cells.space.components)
-        width = min(max(self._factor * k, k + 32), len(self._space))
-        candidates = kernels.query_cells(
-            cells.points, cells.starts, cells.centroids, projected, self._probes, width
-        )
-        mine = np.arange(len(rows), dtype=np.int32)
-        indices, squares = kernels.rerank(rows, self._space, mine, candidates, cells.order, k)
-        return indices, squares
-
-    def query(
-        self, X_new: Any, k: int, progress: Any = None
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The ``k`` nearest rows of each new row: indices and distances (m, k), sorted."""
-        if not self._native:
-            return query_external(self._X, X_new, k, self._metric, self._kwds, self._seed)
-        kernels = _backend()
-        rows = to_euclidean(np.asarray(X_new), str(self._metric))
-        indices = np.empty((len(rows), k), np.int32)
-        squares = np.empty((len(rows), k), np.float32)
-        for start in range(0, len(rows), _SLICE):
-            stop = start + _SLICE
-            indices[start:stop], squares[start:stop] = self._search(kernels, rows[start:stop], k)
-        return indices, from_euclidean(np.sqrt(squares), str(self._metric))
+def _nothing(rows: float) -> None:
+    """No progress is shown."""
 
 
-def query_neighbors(
-    X: Any,
-    X_new: Any,
-    k: int,
-    *,
-    metric: str | Callable[..., float] = "euclidean",
-    metric_kwds: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    recall: float = 0.95,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The ``k`` rows of X nearest to each new row; see `QueryIndex`, which can be kept."""
-    index = QueryIndex(X, metric=metric, metric_kwds=metric_kwds, seed=seed, recall=recall)
-    return index.query(X_new, k)
-
-
-def find_rows(X: NDArray[np.float32], X_new: NDArray[np.float32]) -> NDArray[np.int32]:
-    """For each new row the lowest row of X that equals it, -1 where there is none."""
-    kernels = _backend()
-    hashes = kernels.hash_rows(np.asarray(X))
-    order = np.argsort(hashes, kind="stable")
-    wanted = kernels.hash_rows(np.asarray(X_new))
-    at = np.minimum(np.searchsorted(hashes[order], wanted), len(order) - 1)
-    rows = order[at]
-    same = (hashes[rows] == wanted) & (X[rows] == X_new).all(axis=1)
-    return np.where(same, rows, -1).astype(np.int32)
+def memory_needed(X: Any, k: int, metric: Any) -> float:
+    """Bytes that a search takes on top of X, roughly."""
+    n, d = float(X.shape[0]), int(X.shape[1])
+    lists = 8.0 * n * k
+    if metric not in NATIVE or is_sparse(X):
+        # pynndescent's trees, candidates and a copy of the data
+        held = 2.0 * X.data.nbytes if is_sparse(X) else 4.0 * n * d
+        return held + 6 * lists + 400.0 * n
+    changed = 0.0 if metric in EUCLIDEAN else 4.0 * n * (d + 1)
+    projected = 2 * 4.0 * n * min(d, USUAL.widest)
+    return changed + projected + 4 * lists + 64.0 * n + 2**28

@@ -6,13 +6,21 @@ correlation   the cosine of vectors with their mean taken off
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 EUCLIDEAN = ("euclidean", "l2")
 ANGULAR = ("cosine", "correlation")
 NATIVE = EUCLIDEAN + ANGULAR
 _ROWS = 65536
+
+
+def is_sparse(X: Any) -> bool:
+    """True for SciPy's sparse matrices and arrays."""
+    return bool(sparse.issparse(X))
 
 
 def to_euclidean(X: NDArray[np.float32], metric: str) -> NDArray[np.float32]:

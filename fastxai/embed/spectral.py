@@ -1,0 +1,175 @@
+"""The spectral start: eigenvectors of each connected component's graph, placed apart.
+
+(Belkin and Niyogi 2003; Ng, Jordan and Weiss 2002.)  Few vertices are solved densely;
+more by a filtered subspace, round after round, until the residuals of the wanted vectors
+are small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Advance = Callable[[float], None]
+Positions = NDArray[np.float32]
+
+_DENSE = 400
+_LANES = 4
+_FIRST = (20, 0.9)  # degree and edge while nothing is known of the spectrum
+_DEGREE = 50
+_GROWTH = 1e4  # beyond this single precision loses the weaker of the wanted vectors
+_ROUNDS = 10
+_TOLERANCE = 1e-3
+_ROOM = 1.3  # between components
+
+
+class Spectrum(NamedTuple):
+    """Eigenvalues, vectors (n, c) and residuals |A v - value v| of the normalised graph."""
+
+    values: NDArray[np.float64]
+    vectors: Positions
+    residuals: NDArray[np.float64]
+
+
+def leading_vectors(
+    graph: Any, n_components: int, seed: int, advance: Advance = lambda share: None
+) -> Spectrum:
+    """The smoothest functions on a connected graph, the constant one left out.
+
+    Parameters
+    ----------
+    graph : scipy.sparse.csr_array of shape (n, n)
+        Symmetric weights; connected.
+    n_components : int
+        How many; fewer than n.
+    seed : int
+        Of the block that the iteration begins with.
+    advance : callable, optional
+        Told of the share done.
+
+    Returns
+    -------
+    Spectrum
+        The largest eigenvalue first; the largest entry of a vector is positive.
+    """
+    from fastxai_kernels import select
+
+    kernels = select("cpu")
+    edges = (graph.indptr.astype(np.int64), graph.indices.astype(np.int32))
+    scaled, known = kernels.normalise(*edges, graph.data.astype(np.float32))
+    n, matrix = graph.shape[0], (*edges, scaled)
+    columns = -(-(n_components + 2) // _LANES) * _LANES
+    if n <= max(_DENSE, 4 * columns):
+        found = Spectrum(*kernels.ritz(*matrix, np.eye(n, dtype=np.float32), known))
+    else:
+        block = np.random.default_rng([seed, 0]).standard_normal((n, columns), dtype=np.float32)
+        found = _iterate(kernels, matrix, known, block, n_components, advance)
+    wanted = slice(n_components)
+    vectors = _signed(found.vectors[:, wanted])
+    return Spectrum(found.values[wanted], vectors, found.residuals[wanted])
+
+
+def _iterate(
+    kernels: Any,
+    matrix: tuple[Any, ...],
+    known: NDArray[np.float32],
+    block: Positions,
+    n_components: int,
+    advance: Advance,
+) -> Spectrum:
+    degree, edge = _FIRST
+    left = 1.0
+    for _ in range(_ROUNDS):
+        block = kernels.chebyshev_filter(*matrix, block, degree, edge)
+        found = Spectrum(*kernels.ritz(*matrix, block, known))
+        advance(0.4 * left)
+        left *= 0.6
+        if float(found.residuals[:n_components].max()) < _TOLERANCE:
+            break
+        # What lies below the last value of the block is damped next.
+        block, edge = found.vectors, min(max(float(found.values[-1]), 0.0), 1 - 1e-6)
+        degree = _degree(edge)
+    return found
+
+
+def _degree(edge: float) -> int:
+    """The degree at which an eigenvalue of 1 grows as far as single precision allows."""
+    top = 1 + 2 * (1 - edge) / (1 + edge)
+    return max(2, min(_DEGREE, int(math.acosh(_GROWTH) / math.acosh(top))))
+
+
+def _signed(vectors: Positions) -> Positions:
+    largest = np.abs(vectors).argmax(axis=0)
+    signs = np.sign(vectors[largest, np.arange(vectors.shape[1])])
+    return np.ascontiguousarray(vectors * np.where(signs == 0, 1, signs), dtype=np.float32)
+
+
+def spectral_start(
+    graph: Any, n_components: int, seed: int, advance: Advance = lambda share: None
+) -> Positions:
+    """Positions (n, n_components), float32, of all vertices of a graph.
+
+    Parameters
+    ----------
+    graph : scipy.sparse.csr_array of shape (n, n)
+        Symmetric weights, possibly of several components, isolated vertices among them.
+    n_components, seed, advance
+        See `leading_vectors`.
+
+    Notes
+    -----
+    Each component becomes a disc with an area in proportion to its number of vertices, the
+    largest in the middle.  Distances between components mean nothing.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    count, owner = connected_components(graph, directed=False)
+    n = graph.shape[0]
+    if count == 1 and n > n_components + 1:
+        return leading_vectors(graph, n_components, seed, advance).vectors
+    sizes = np.bincount(owner, minlength=count)
+    ranked = np.argsort(-sizes, kind="stable")
+    order = np.argsort(owner, kind="stable")
+    grouped = graph[order][:, order]  # each component a diagonal block
+    ends = np.cumsum(sizes)
+    centres = np.zeros((count, n_components))
+    centres[ranked, : min(2, n_components)] = _spiral(sizes[ranked])[:, :n_components]
+    places = np.empty((n, n_components), np.float32)
+    for component in ranked:
+        size, block = sizes[component], slice(ends[component] - sizes[component], ends[component])
+        disc = _disc(grouped[block, block], n_components, seed)
+        places[order[block]] = disc * math.sqrt(size / math.pi) + centres[component]
+        advance(size / n)
+    return places
+
+
+def _disc(graph: Any, n_components: int, seed: int) -> Positions:
+    """One component within the unit disc; few vertices lie on a circle."""
+    n = graph.shape[0]
+    if n <= n_components + 1:
+        angle = 2 * math.pi * np.arange(n) / n
+        places = np.zeros((n, n_components), np.float32)
+        if n > 1:
+            places[:, 0] = np.cos(angle)
+            places[:, 1:2] = np.sin(angle)[:, None]
+        return places
+    vectors = leading_vectors(graph, n_components, seed).vectors
+    middle = (vectors.max(axis=0) + vectors.min(axis=0)) / 2
+    reach = np.linalg.norm(vectors - middle, axis=1).max()
+    return np.asarray((vectors - middle) / max(float(reach), 1e-30), np.float32)
+
+
+def _spiral(sizes: NDArray[Any]) -> NDArray[np.float64]:
+    """Centres (c, 2) of discs of these areas, the largest first: a sunflower's spiral.
+
+    A disc is as far out as the rim of a disc with the area of all before it (Vogel 1979).
+    """
+    areas = sizes.astype(np.float64)
+    before = np.cumsum(areas) - areas
+    rim = np.sqrt(before / math.pi) + np.where(before > 0, np.sqrt(areas / math.pi), 0.0)
+    angle = np.arange(len(areas)) * math.pi * (3 - math.sqrt(5))
+    return _ROOM * np.stack([rim * np.cos(angle), rim * np.sin(angle)], axis=1)

@@ -1,0 +1,147 @@
+"""UMAP's parameters: checked before any work, and umap-learn's that are not here."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import FastxaiWarning, InvalidInputError
+
+# umap-learn's parameters that are not here: their default asks for nothing.
+_MISSING = {
+    "output_metric": ("euclidean", "embeddings into other than Euclidean spaces"),
+    "output_metric_kwds": (None, "embeddings into other than Euclidean spaces"),
+    "densmap": (False, "densMAP"),
+    "dens_lambda": (2.0, "densMAP"),
+    "dens_frac": (0.3, "densMAP"),
+    "dens_var_shift": (0.1, "densMAP"),
+    "output_dens": (False, "densMAP"),
+    "transform_mode": ("embedding", "transform into a graph"),
+}
+# ... and those that tune what works in another way here: no result depends on them.
+_NO_EFFECT = {
+    "low_memory": True,
+    "angular_rp_forest": False,
+    "force_approximation_algorithm": False,
+    "transform_queue_size": 4.0,
+    "tqdm_kwds": None,
+}
+
+
+def check_foreign(given: Mapping[str, Any]) -> None:
+    """Refuse parameters that are not here, unless they ask for nothing.
+
+    Raises
+    ------
+    InvalidInputError
+        For a feature of umap-learn that is not here yet.
+    TypeError
+        For a name that umap-learn does not know either.
+    """
+    for name, value in given.items():
+        if name in _MISSING:
+            default, feature = _MISSING[name]
+            if value is not default and value != default:
+                raise InvalidInputError(
+                    f"{name}={value!r}: {feature} is not in fastxai.UMAP yet; leave {name} out, "
+                    "or use umap-learn for it"
+                )
+        elif name in _NO_EFFECT:
+            if value != _NO_EFFECT[name]:
+                warnings.warn(
+                    f"{name}={value!r} has no effect in fastxai.UMAP, whose search and memory "
+                    "work in another way; leave it out",
+                    FastxaiWarning,
+                    stacklevel=3,
+                )
+        else:
+            raise TypeError(f"UMAP has no parameter {name!r}")
+
+
+def _number(
+    name: str, value: Any, low: float, *, above: bool = False, high: float = np.inf
+) -> None:
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not real or not np.isfinite(value) or value < low or (above and value == low):
+        least = f"more than {low:g}" if above else f"{low:g} or more"
+        raise InvalidInputError(f"{name}={value!r}: choose a number of {least}")
+    if value > high:
+        raise InvalidInputError(f"{name}={value!r}: choose a number of {high:g} or less")
+
+
+def _whole(name: str, value: Any, low: int) -> None:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    if not whole or value < low:
+        raise InvalidInputError(f"{name}={value!r}: choose a whole number of {low} or more")
+
+
+def check_options(model: Any) -> None:
+    """Refuse values that make no sense, by name, before any work.
+
+    Raises
+    ------
+    InvalidInputError
+        With the name, the value and what may stand there.
+    """
+    _whole("n_neighbors", model.n_neighbors, 2)
+    _whole("n_components", model.n_components, 1)
+    if model.n_epochs is not None:
+        _whole("n_epochs", model.n_epochs, 0)
+    if model.target_n_neighbors != -1:
+        _whole("target_n_neighbors", model.target_n_neighbors, 2)
+    _number("learning_rate", model.learning_rate, 0, above=True)
+    _number("spread", model.spread, 0, above=True)
+    _number("min_dist", model.min_dist, 0)
+    if model.min_dist > model.spread:
+        raise InvalidInputError(
+            f"min_dist={model.min_dist!r} must be at most spread={model.spread!r}"
+        )
+    _number("set_op_mix_ratio", model.set_op_mix_ratio, 0, high=1)
+    _number("local_connectivity", model.local_connectivity, 0)
+    _number("repulsion_strength", model.repulsion_strength, 0)
+    _number("negative_sample_rate", model.negative_sample_rate, 0)
+    _number("target_weight", model.target_weight, 0, high=1)
+    _number("recall", model.recall, 0, above=True, high=1)
+    if (model.a is None) != (model.b is None):
+        raise InvalidInputError("a and b belong together: give both, or neither")
+    if model.a is not None:
+        _number("a", model.a, 0, above=True)
+        _number("b", model.b, 0, above=True)
+    if model.disconnection_distance is not None:
+        distance = model.disconnection_distance
+        if distance != np.inf:
+            _number("disconnection_distance", distance, 0, above=True)
+    if model.device not in ("auto", "cpu"):
+        raise InvalidInputError(f"device={model.device!r}: this version runs on 'auto' or 'cpu'")
+    if model.neighbors is not None and model.precomputed_knn[0] is not None:
+        raise InvalidInputError(
+            "neighbors= and precomputed_knn= are two names of one thing: give one of them"
+        )
+
+
+@lru_cache(maxsize=64)
+def fit_curve(spread: float, min_dist: float) -> tuple[float, float]:
+    """a and b of 1 / (1 + a d^2b), least squares to 1 up to min_dist and a decay beyond.
+
+    The decay is exp(-(d - min_dist) / spread) on 300 points up to 3 spread (McInnes, Healy and
+    Melville 2018, section 4.2).
+
+    Examples
+    --------
+    >>> a, b = fit_curve(1.0, 0.1)
+    >>> round(a, 2), round(b, 2)
+    (1.58, 0.9)
+    """
+    from scipy.optimize import curve_fit
+
+    def curve(d: Any, a: float, b: float) -> Any:
+        return 1.0 / (1.0 + a * d ** (2 * b))
+
+    distances = np.linspace(0, spread * 3, 300)
+    wanted = np.where(distances < min_dist, 1.0, np.exp(-(distances - min_dist) / spread))
+    (a, b), _ = curve_fit(curve, distances, wanted)
+    return float(a), float(b)
