@@ -106,3 +106,20 @@ def test_the_number_of_threads_changes_no_bit(count):
     with threads(count):
         found = run()
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("most", [2, 5, 32])
+@pytest.mark.parametrize(
+    "graph", [*GRAPHS.values(), with_an_isolated_vertex()], ids=[*GRAPHS, "an isolated vertex"]
+)
+def test_aggregates_and_the_graph_between_them(graph, most):
+    owner, count = cpu.aggregate(*graph, most)
+    expected, expected_count = reference.aggregate(*graph, most)
+    assert np.array_equal(owner, expected)
+    assert count == expected_count
+    assert set(owner.tolist()) == set(range(count))
+    indptr, columns, sums = cpu.coarsen(*graph, owner, count)
+    small = sparse.csr_array((sums, columns, indptr), (count, count)).toarray()
+    parts = reference.coarsen(*graph, owner, count)
+    expected_small = sparse.csr_array(parts[::-1], (count, count)).toarray()
+    np.testing.assert_allclose(small, expected_small, rtol=1e-5)

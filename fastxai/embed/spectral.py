@@ -2,7 +2,8 @@
 
 (Belkin and Niyogi 2003; Ng, Jordan and Weiss 2002.)  Few vertices are solved densely;
 more by a filtered subspace, round after round, until the residuals of the wanted vectors
-are small.
+are small.  The block of a large graph begins with the vectors of a smaller one, made of its
+neighbourhoods, and that one's with those of a smaller one still.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ Advance = Callable[[float], None]
 Positions = NDArray[np.float32]
 
 _DENSE = 400
+_SMALL = 2000
 _LANES = 4
-_FIRST = (20, 0.9)  # degree and edge while nothing is known of the spectrum
+_MEMBERS = 32
+# Degree and edge of the first filter: of a random block, and of what a smaller graph gave.
+_UNKNOWN = (20, 0.9)
+_REFINE = 24
 _DEGREE = 50
 _GROWTH = 1e4  # beyond this single precision loses the weaker of the wanted vectors
 _ROUNDS = 10
-_TOLERANCE = 1e-3
+# Residuals as a share of 1 - value, and where that is more or less than it should be.
+_TOLERANCE = 0.5
+_FINEST, _COARSEST = 2e-5, 2e-3
 _ROOM = 1.3  # between components
 
 
@@ -58,19 +65,35 @@ def leading_vectors(
     """
     from fastxai_kernels import select
 
-    kernels = select("cpu")
     edges = (graph.indptr.astype(np.int64), graph.indices.astype(np.int32))
-    scaled, known = kernels.normalise(*edges, graph.data.astype(np.float32))
-    n, matrix = graph.shape[0], (*edges, scaled)
+    whole = (*edges, graph.data.astype(np.float32))
     columns = -(-(n_components + 2) // _LANES) * _LANES
-    if n <= max(_DENSE, 4 * columns):
-        found = Spectrum(*kernels.ritz(*matrix, np.eye(n, dtype=np.float32), known))
-    else:
-        block = np.random.default_rng([seed, 0]).standard_normal((n, columns), dtype=np.float32)
-        found = _iterate(kernels, matrix, known, block, n_components, advance)
+    found = _solve(select("cpu"), whole, n_components, columns, seed)
+    advance(1.0)
     wanted = slice(n_components)
     vectors = _signed(found.vectors[:, wanted])
     return Spectrum(found.values[wanted], vectors, found.residuals[wanted])
+
+
+def _solve(
+    kernels: Any, edges: tuple[Any, ...], n_components: int, columns: int, seed: int
+) -> Spectrum:
+    """The vectors of a graph, begun with those of a smaller one."""
+    scaled, known = kernels.normalise(*edges)
+    matrix, n = (*edges[:2], scaled), len(known)
+    if n <= max(_DENSE, 4 * columns):
+        return Spectrum(*kernels.ritz(*matrix, np.eye(n, dtype=np.float32), known))
+    if n > _SMALL:
+        owner, count = kernels.aggregate(*edges, _MEMBERS)
+        if columns < count < 0.7 * n:
+            small = kernels.coarsen(*edges, owner, count)
+            found = _solve(kernels, small, n_components, columns, seed)
+            root = np.sqrt(np.bincount(owner, np.square(known, dtype=np.float64), count))
+            smooth = (found.vectors[:, :columns] / root[:, None])[owner] * known[:, None]
+            first = (_REFINE, _edge(found.values[:columns]))
+            return _iterate(kernels, matrix, known, smooth.astype(np.float32), first, n_components)
+    block = np.random.default_rng([seed, 0]).standard_normal((n, columns), dtype=np.float32)
+    return _iterate(kernels, matrix, known, block, _UNKNOWN, n_components)
 
 
 def _iterate(
@@ -78,22 +101,25 @@ def _iterate(
     matrix: tuple[Any, ...],
     known: NDArray[np.float32],
     block: Positions,
+    first: tuple[int, float],
     n_components: int,
-    advance: Advance,
 ) -> Spectrum:
-    degree, edge = _FIRST
-    left = 1.0
+    """Filter and pick, until the residuals of the wanted vectors are small."""
+    degree, edge = first
     for _ in range(_ROUNDS):
         block = kernels.chebyshev_filter(*matrix, block, degree, edge)
         found = Spectrum(*kernels.ritz(*matrix, block, known))
-        advance(0.4 * left)
-        left *= 0.6
-        if float(found.residuals[:n_components].max()) < _TOLERANCE:
+        allowed = np.clip(_TOLERANCE * (1 - found.values), _FINEST, _COARSEST)
+        if (found.residuals < allowed)[:n_components].all():
             break
-        # What lies below the last value of the block is damped next.
-        block, edge = found.vectors, min(max(float(found.values[-1]), 0.0), 1 - 1e-6)
+        block, edge = found.vectors, _edge(found.values)
         degree = _degree(edge)
     return found
+
+
+def _edge(values: NDArray[np.float64]) -> float:
+    """What lies below the last value of a block is damped next."""
+    return min(max(float(values[-1]), 0.0), 1 - 1e-6)
 
 
 def _degree(edge: float) -> int:

@@ -1,5 +1,6 @@
 """The CPU backend: Numba."""
 
+from .coarsen import aggregate, coarsen
 from .fuzzy_set import fuzzy_union, memberships, smooth_distances
 from .knn import (
     covariance,
@@ -16,8 +17,10 @@ from .supervision import class_intersection, graph_intersection, restore_connect
 from .umap_layout import pack_edges, umap_layout, umap_place
 
 __all__ = [
+    "aggregate",
     "chebyshev_filter",
     "class_intersection",
+    "coarsen",
     "covariance",
     "fuzzy_union",
     "graph_intersection",

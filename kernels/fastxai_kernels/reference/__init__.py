@@ -1,5 +1,6 @@
 """The specification: what each kernel computes, in plain NumPy float64, short and slow."""
 
+from .coarsen import aggregate, coarsen
 from .fuzzy_set import fuzzy_union, memberships, smooth_distances
 from .knn import (
     covariance,
@@ -15,8 +16,10 @@ from .spectral import chebyshev_filter, normalise, ritz
 from .supervision import class_intersection, graph_intersection, restore_connectivity
 
 __all__ = [
+    "aggregate",
     "chebyshev_filter",
     "class_intersection",
+    "coarsen",
     "covariance",
     "fuzzy_union",
     "graph_intersection",
