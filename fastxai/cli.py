@@ -85,7 +85,7 @@ def embed(
     if out is not None:
         save_matrix(out, embedding, columns)
     if plot is not None:
-        _picture(plot, embedding[:, :2], classes, quiet)
+        _picture(plot, embedding[:, :2], classes)
     if not quiet:
         n, d = table.values.shape
         stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timings.items())
@@ -128,7 +128,7 @@ def _run(
     return embedding, tuple(model.get_feature_names_out()), progress.timings
 
 
-def _picture(path: Path, embedding: Any, labels: Any, quiet: bool, **options: Any) -> None:
+def _picture(path: Path, embedding: Any, labels: Any, **options: Any) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -165,9 +165,7 @@ def demo(data: str, out: Path | None, seed: int, threads: int | None, quiet: boo
     begun = time.perf_counter()
     embedding, _, _ = _run("umap", points.data, {"random_state": seed}, threads, quiet)
     seconds = time.perf_counter() - begun
-    import numpy as np
-
-    _picture(out, embedding, np.array(points.names)[points.target], quiet)
+    _picture(out, embedding, points.target, names=points.names)
     from .metrics.embedding import label_accuracy
 
     accuracy = label_accuracy(embedding, points.target)
