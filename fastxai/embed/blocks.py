@@ -7,6 +7,7 @@ number of threads nor the memory for all of the data at once plays a part.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,10 @@ Advance = Callable[[int], Any]
 
 ROWS = 2048
 _ELEMENTS = 2**22  # of a block that is converted and centred at once
-_TILE = 128
+# A product of so many rows and columns treats all of its rows alike in the BLAS that we know;
+# wider ones do not (OpenBLAS for AVX2, float32).
+_TILE = 192
+_STRIP = 8
 _HELD = 2**28  # bytes of block products held before they are added up
 
 
@@ -124,15 +128,43 @@ def _sparse_sums(X: Any, advance: Advance) -> tuple[Float, Float, Float]:
     return np.zeros(d), sums, squares
 
 
+@cache
+def _rows_are_alike(d: int, dtype: str) -> bool:
+    """True if BLAS gives a row of a tile the same bits wherever in the tile it stands."""
+    random = np.random.default_rng(0)
+    strip = random.standard_normal((d, _STRIP)).astype(dtype)
+    for _ in range(3):
+        row = random.standard_normal(d).astype(dtype)
+        products = np.ascontiguousarray(np.broadcast_to(row, (_TILE, d))) @ strip
+        if (products != products[0]).any():
+            return False
+    return True
+
+
+def _multiply_tile(tile: NDArray[Any], strips: list[NDArray[Any]], out: NDArray[Any]) -> None:
+    """Write the first rows of ``tile @ matrix``, each with the same bits in any place."""
+    alike = _rows_are_alike(tile.shape[1], tile.dtype.name)
+    for at, strip in enumerate(strips):
+        if alike:
+            product = tile @ strip
+        else:  # a BLAS that we do not know: slow, but sure
+            product = np.zeros((len(tile), _STRIP), tile.dtype)
+            for column, weights in zip(tile.T, strip, strict=True):
+                product += column[:, None] * weights
+        to = out[:, at * _STRIP : (at + 1) * _STRIP]
+        to[:] = product[: len(to), : to.shape[1]]
+
+
 def multiply_rows(
     X: Any, shift: NDArray[Any], matrix: NDArray[Any], dtype: Any, advance: Advance
 ) -> NDArray[Any]:
     """(X - shift) @ matrix, each row with the same bits whatever other rows there are."""
     n, width = X.shape[0], matrix.shape[1]
     result = np.empty((n, width), dtype)
-    # BLAS rounds products of few rows or columns otherwise: always a whole tile.
-    wide = np.zeros((len(matrix), -(-width // 8) * 8), dtype)
-    wide[:, :width] = matrix
+    # BLAS rounds products of other shapes otherwise: always a whole tile and a whole strip.
+    padded = np.zeros((len(matrix), -(-width // _STRIP) * _STRIP), dtype)
+    padded[:, :width] = matrix
+    strips = [np.ascontiguousarray(s) for s in np.hsplit(padded, padded.shape[1] // _STRIP)]
     offset = shift.astype(np.float64) @ matrix
     shift = shift.astype(np.float64 if is_wide(X) else np.float32)
 
@@ -144,7 +176,7 @@ def multiply_rows(
         for low in range(start, stop, _TILE):
             high = min(low + _TILE, stop)
             np.subtract(X[low:high], shift, out=tile[: high - low], casting="same_kind")
-            result[low:high] = (tile @ wide)[: high - low, :width]
+            _multiply_tile(tile, strips, result[low:high])
 
     for first in range(0, n, 256 * _TILE):
         last = min(first + 256 * _TILE, n)
