@@ -101,7 +101,7 @@ def _remove(folder: Path, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Locator(_CacheLocator):  # type: ignore[misc]  # numba has no types
+class _Locator(_CacheLocator):
     """Tells numba to keep a kernel's machine code in `cache_folder`."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -124,11 +124,11 @@ class _Locator(_CacheLocator):  # type: ignore[misc]  # numba has no types
         return cls(function)
 
 
-class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]
+class _Implementation(CompileResultCacheImpl):
     _locator_classes = [_Locator]
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     _impl_class = _Implementation
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:

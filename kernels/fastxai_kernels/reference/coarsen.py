@@ -27,7 +27,7 @@ def aggregate(indptr: Array, indices: Array, weights: Array, most: int) -> tuple
             owner[others[: most - 1]] = count
             owner[i] = count
             count += 1
-    for i in np.flatnonzero(owner < 0):
+    for i in np.flatnonzero(owner < 0).tolist():
         strength = np.where(owner[indices[near[i]]] >= 0, weights[near[i]], -1.0)
         if len(strength) and strength.max() >= 0:
             owner[i] = owner[indices[near[i]][strength.argmax()]]
