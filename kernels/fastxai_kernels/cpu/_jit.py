@@ -143,10 +143,13 @@ class _Cache(FunctionCache):
             return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
-        """A full disk or a read-only folder costs the cache, not the result."""
+        """A full disk or a read-only folder costs the cache, not the result.
+
+        After a Ctrl-C in the middle of compiling there is nothing to save (RuntimeError).
+        """
         try:
             super().save_overload(signature, data)
-        except OSError:
+        except (OSError, RuntimeError):
             pass
 
 

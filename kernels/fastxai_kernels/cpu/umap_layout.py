@@ -1,18 +1,26 @@
 """UMAP's layout: epochs of attraction along edges and repulsion from random points.
 
 Every vertex i moves itself only (McInnes, Healy and Melville 2018, section 3.2 and
-appendix C), first along its edges, then away from random others k:
+appendix C).  It walks its row in blocks of `BLOCK` edges; after each block it is repelled
+by its share of random others k, in blocks of as many:
 
-    y_i += 2 alpha sum_j w_ij clip(-2ab d^(2b-2) / (1 + a d^2b) (y_i - y_j))
-    y_i += alpha sum_k clip(2 gamma b / ((0.001 + d^2)(1 + a d^2b)) (y_i - y_k))
+    y_i += r alpha sum_j w_ij clip(c_ij (y_i - y_j)) / (1 - r alpha sum_j w_ij c_ij)
+    y_i += alpha clip(sum_k clip(e_ik (y_i - y_k)))
+
+    c = -2ab d^(2b-2) / (1 + a d^2b)             e = 2 gamma b / ((0.001 + d^2)(1 + a d^2b))
 
 with d the distance of the pair and clip to [-4, 4] by component.  Edges act in every
-epoch at their weight (what drawing them in proportion to it gives on average), twice,
-since an edge moves both of its ends and is listed from both.
+epoch at their weight (what drawing them in proportion to it gives on average); r = 2,
+since an edge moves both of its ends and is listed from both, and r = 1 among fixed points.
 
-Positions of others are those of the previous epoch, so threads do not race.  A vertex's
-own position is live: it moves after every `BLOCK` edges (in the order of the row) and
-after every `BLOCK` negatives, without which hubs overshoot and explode.
+The division makes the step of a block implicit (the springs c at the end of the step, not
+at its beginning): an explicit one overshoots as soon as r alpha sum w c > 2, which flings
+hubs and dense neighbourhoods apart.  The clip of a block's sum and the walk that ends each
+share of repulsion with attraction bound what an epoch can tear away, as single edges drawn
+one after another do.
+
+Positions of others are those of the previous epoch, so threads do not race; a vertex's own
+position is live.
 
 Random numbers, in 64-bit arithmetic, with `mix` of ``_random``:
 
@@ -21,9 +29,10 @@ Random numbers, in 64-bit arithmetic, with `mix` of ``_random``:
   stride is the first number from ``1 + mix(base) % n`` on that has no factor in common
   with n; the list begins again at its end;
 - vertex i draws ``r = mix(base ^ key_i)`` with ``key_i = i`` (layout) or the point's seed
-  (placing), then ``floor(rate * sum_j w_ij / BLOCK + u)`` blocks of negatives with u the
-  upper 24 bits of r as a fraction; each block draws ``r = mix(r)`` and takes `BLOCK`
-  entries of the list, itself left out, from ``t = (r >> 32) * n >> 32`` on.
+  (placing), then ``m = floor(rate * sum_j w_ij / BLOCK + u)`` blocks of negatives with u the
+  upper 24 bits of r as a fraction, of which ``floor(m s / e)`` are done after its s-th of e
+  blocks of edges; each block draws ``r = mix(r)`` and takes `BLOCK` entries of the list,
+  itself left out, from ``t = (r >> 32) * n >> 32`` on.
 """
 
 # Compiled functions carry no annotations: their types stand in the decorator.
@@ -98,7 +107,7 @@ def _total(g):
 
 
 _EDGES = (array_in(i64, 1), array_in(i32, 1), array_in(f32, 1), array_in(f32, 1))
-_FORCES = (f32, f32, f32, f32)
+_FORCES = (f32, f32, f32, f32, f32)
 
 
 @kernel(
@@ -107,21 +116,28 @@ _FORCES = (f32, f32, f32, f32)
 )
 def epoch_2d(
     own, others, indptr, indices, weights, blocks, keys,
-    listed, names, a, b, gamma, alpha, base, same, moved, start, stop,
+    listed, names, a, b, gamma, pull_rate, alpha, base, same, moved, start, stop,
 ):  # fmt: skip
     n = np.uint64(others.shape[0])
     gx = np.empty(BLOCK, np.float32)
     gy = np.empty(BLOCK, np.float32)
+    gk = np.empty(BLOCK, np.float32)
     nx = np.empty(BLOCK, np.float32)
     ny = np.empty(BLOCK, np.float32)
     less = b - np.float32(1.0)
     pull = np.float32(-2.0) * a * b
     push = np.float32(2.0) * gamma * b
-    twice = np.float32(2.0) * alpha
     for i in range(start, stop):
         x = own[i, 0]
         y = own[i, 1]
-        for o in range(indptr[i], indptr[i + 1], BLOCK):
+        r = mix(base ^ keys[i])
+        drawn = np.float32(r >> np.uint64(40)) * np.float32(2.0**-24)
+        negatives = int(blocks[i] + drawn)
+        walks = (indptr[i + 1] - indptr[i]) // BLOCK
+        myself = np.int32(i) if same else np.int32(-1)
+        done = 0
+        for s in range(walks):
+            o = indptr[i] + s * BLOCK
             w = weights[o : o + BLOCK]
             # Gathered first: the arithmetic below then vectorises.
             for t in range(BLOCK):
@@ -134,27 +150,28 @@ def epoch_2d(
                 c = _attraction(dx * dx + dy * dy, a, less, pull)
                 gx[t] = w[t] * _clip(c * dx)
                 gy[t] = w[t] * _clip(c * dy)
-            x += twice * _total(gx)
-            y += twice * _total(gy)
-        r = mix(base ^ keys[i])
-        drawn = np.float32(r >> np.uint64(40)) * np.float32(2.0**-24)
-        myself = np.int32(i) if same else np.int32(-1)
-        for _ in range(int(blocks[i] + drawn)):
-            r = mix(r)
-            o = below(r, n)
-            bx = listed[0, o : o + np.uint64(BLOCK)]
-            by = listed[1, o : o + np.uint64(BLOCK)]
-            who = names[o : o + np.uint64(BLOCK)]
-            for t in range(BLOCK):
-                dx = x - bx[t]
-                dy = y - by[t]
-                c = _repulsion(dx * dx + dy * dy, a, b, push)
-                if who[t] == myself:
-                    c = np.float32(0.0)
-                gx[t] = _clip(c * dx)
-                gy[t] = _clip(c * dy)
-            x += alpha * _total(gx)
-            y += alpha * _total(gy)
+                gk[t] = w[t] * c
+            step = pull_rate / (np.float32(1.0) - pull_rate * _total(gk))
+            x += step * _total(gx)
+            y += step * _total(gy)
+            share = negatives * (s + 1) // walks
+            while done < share:
+                done += 1
+                r = mix(r)
+                q = below(r, n)
+                bx = listed[0, q : q + np.uint64(BLOCK)]
+                by = listed[1, q : q + np.uint64(BLOCK)]
+                who = names[q : q + np.uint64(BLOCK)]
+                for t in range(BLOCK):
+                    dx = x - bx[t]
+                    dy = y - by[t]
+                    c = _repulsion(dx * dx + dy * dy, a, b, push)
+                    if who[t] == myself:
+                        c = np.float32(0.0)
+                    gx[t] = _clip(c * dx)
+                    gy[t] = _clip(c * dy)
+                x += alpha * _clip(_total(gx))
+                y += alpha * _clip(_total(gy))
         moved[i, 0] = x
         moved[i, 1] = y
 
@@ -165,7 +182,7 @@ def epoch_2d(
 )
 def epoch_nd(
     own, others, indptr, indices, weights, blocks, keys,
-    listed, names, a, b, gamma, alpha, base, same, moved, start, stop,
+    listed, names, a, b, gamma, pull_rate, alpha, base, same, moved, start, stop,
 ):  # fmt: skip
     n = np.uint64(others.shape[0])
     width = own.shape[1]
@@ -174,49 +191,57 @@ def epoch_nd(
     less = b - np.float32(1.0)
     pull = np.float32(-2.0) * a * b
     push = np.float32(2.0) * gamma * b
-    twice = np.float32(2.0) * alpha
     for i in range(start, stop):
         place = moved[i]
         place[:] = own[i]
-        for o in range(indptr[i], indptr[i + 1], BLOCK):
+        r = mix(base ^ keys[i])
+        drawn = np.float32(r >> np.uint64(40)) * np.float32(2.0**-24)
+        negatives = int(blocks[i] + drawn)
+        walks = (indptr[i + 1] - indptr[i]) // BLOCK
+        myself = np.int32(i) if same else np.int32(-1)
+        done = 0
+        for s in range(walks):
+            o = indptr[i] + s * BLOCK
             for t in range(BLOCK):
                 other = others[indices[o + t]]
                 d2 = np.float32(0.0)
                 for c in range(width):
                     d2 += (place[c] - other[c]) * (place[c] - other[c])
                 force[t] = d2
+            springs = np.float32(0.0)
             for t in range(BLOCK):
                 force[t] = _attraction(force[t], a, less, pull)
             step[:] = np.float32(0.0)
             for t in range(BLOCK):
+                springs += weights[o + t] * force[t]
                 other = others[indices[o + t]]
                 for c in range(width):
                     step[c] += weights[o + t] * _clip(force[t] * (place[c] - other[c]))
+            rate = pull_rate / (np.float32(1.0) - pull_rate * springs)
             for c in range(width):
-                place[c] += twice * step[c]
-        r = mix(base ^ keys[i])
-        drawn = np.float32(r >> np.uint64(40)) * np.float32(2.0**-24)
-        myself = np.int32(i) if same else np.int32(-1)
-        for _ in range(int(blocks[i] + drawn)):
-            r = mix(r)
-            o = np.int64(below(r, n))
-            for t in range(BLOCK):
-                d2 = np.float32(0.0)
-                for c in range(width):
-                    difference = place[c] - listed[c, o + t]
-                    d2 += difference * difference
-                force[t] = d2
-            for t in range(BLOCK):
-                force[t] = _repulsion(force[t], a, b, push)
-                if names[o + t] == myself:
-                    force[t] = np.float32(0.0)
-            for c in range(width):
-                total = np.float32(0.0)
+                place[c] += rate * step[c]
+            share = negatives * (s + 1) // walks
+            while done < share:
+                done += 1
+                r = mix(r)
+                q = np.int64(below(r, n))
                 for t in range(BLOCK):
-                    total += _clip(force[t] * (place[c] - listed[c, o + t]))
-                step[c] = total
-            for c in range(width):
-                place[c] += alpha * step[c]
+                    d2 = np.float32(0.0)
+                    for c in range(width):
+                        difference = place[c] - listed[c, q + t]
+                        d2 += difference * difference
+                    force[t] = d2
+                for t in range(BLOCK):
+                    force[t] = _repulsion(force[t], a, b, push)
+                    if names[q + t] == myself:
+                        force[t] = np.float32(0.0)
+                for c in range(width):
+                    total = np.float32(0.0)
+                    for t in range(BLOCK):
+                        total += _clip(force[t] * (place[c] - listed[c, q + t]))
+                    step[c] = total
+                for c in range(width):
+                    place[c] += alpha * _clip(step[c])
 
 
 @kernel(array_in(f32, 2), i64, i64, array_out(f32, 2), array_out(i32, 1), i64, i64)
@@ -271,13 +296,22 @@ def _count_blocks(indptr, weights, per_weight, blocks, start, stop):
         blocks[i] = total * per_weight
 
 
-def _run(own, others, edges, keys, epochs, forces, seed, same):
+def _run(
+    own: NDArray[np.float32],
+    others: NDArray[np.float32] | None,
+    edges: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]],
+    keys: NDArray[np.uint64],
+    epochs: tuple[int, int, int],
+    forces: tuple[float, float, float, float, float],
+    seed: int,
+) -> NDArray[np.float32]:
     """Epochs ``first..last`` of ``n_epochs``; `others` is None when all points move."""
     indptr, indices, weights = edges
     first, last, n_epochs = epochs
     a, b, gamma, rate, learning_rate = forces
     rows, width = own.shape
-    n = rows if same else len(others)
+    same = others is None
+    n = len(own if others is None else others)
     blocks = np.empty(rows, np.float32)
     parallel_for(
         _count_blocks, rows, _FILL_GRAIN, indptr, weights, np.float32(rate / BLOCK), blocks
@@ -288,7 +322,7 @@ def _run(own, others, edges, keys, epochs, forces, seed, same):
     spare = np.empty(own.shape, np.float32)
     own = own.copy()
     for number in range(first, last):
-        fixed = own if same else others
+        fixed = own if others is None else others
         base = mix_int(mix_int(seed & (2**64 - 1)) ^ number)
         stride = 1 + mix_int(base) % n
         while math.gcd(stride, n) != 1:
@@ -299,8 +333,9 @@ def _run(own, others, edges, keys, epochs, forces, seed, same):
         alpha = learning_rate * (1.0 - number / n_epochs)
         parallel_for(
             epoch, rows, _GRAIN, own, fixed, indptr, indices, weights, blocks, keys,
-            listed, names, np.float32(a), np.float32(b), np.float32(gamma), np.float32(alpha),
-            np.uint64(base), int(same), spare,
+            listed, names, np.float32(a), np.float32(b), np.float32(gamma),
+            np.float32(2 * alpha if same else alpha), np.float32(alpha), np.uint64(base),
+            int(same), spare,
         )  # fmt: skip
         own, spare = spare, own
     return own
@@ -329,7 +364,7 @@ def umap_layout(
     keys = np.arange(len(embedding), dtype=np.uint64)
     epochs = (first_epoch, last_epoch, n_epochs)
     forces = (a, b, repulsion_strength, negative_sample_rate, learning_rate)
-    return _run(embedding, None, (indptr, indices, weights), keys, epochs, forces, seed, True)
+    return _run(embedding, None, (indptr, indices, weights), keys, epochs, forces, seed)
 
 
 def umap_place(
@@ -355,4 +390,4 @@ def umap_place(
     """
     epochs = (first_epoch, last_epoch, n_epochs)
     forces = (a, b, repulsion_strength, negative_sample_rate, learning_rate)
-    return _run(points, fixed, (indptr, indices, weights), seeds, epochs, forces, 0, False)
+    return _run(points, fixed, (indptr, indices, weights), seeds, epochs, forces, 0)

@@ -14,6 +14,7 @@ from .knn import (
 )
 from .spectral import chebyshev_filter, normalise, ritz
 from .supervision import class_intersection, graph_intersection, restore_connectivity
+from .umap_layout import pack_edges, umap_layout, umap_place
 
 __all__ = [
     "aggregate",
@@ -28,6 +29,7 @@ __all__ = [
     "memberships",
     "nearest",
     "normalise",
+    "pack_edges",
     "probe_cells",
     "project",
     "query_cells",
@@ -35,4 +37,6 @@ __all__ = [
     "restore_connectivity",
     "ritz",
     "smooth_distances",
+    "umap_layout",
+    "umap_place",
 ]
