@@ -41,12 +41,15 @@ class Cells(NamedTuple):
 
 def principal_space(kernels: Any, X: NDArray[np.float32], share: float, widest: int) -> Space:
     """The leading principal components of a sample of X that hold ``share`` of the variance."""
+    from fastxai_kernels.cpu._blas import single_threaded_blas
+
     n, d = X.shape
     sample = X[:: max(1, n // _SAMPLE)]
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     if d <= 48:
         return Space(mean, np.eye(d, dtype=np.float32), 1.0)
-    variance, vectors = _leading(kernels, np.ascontiguousarray(sample), mean)
+    with single_threaded_blas():  # LAPACK too rounds by the number of threads
+        variance, vectors = _leading(kernels, np.ascontiguousarray(sample), mean)
     held = np.cumsum(variance[::-1]) / max(float(variance.sum()), np.finfo(np.float64).tiny)
     wanted = int(np.searchsorted(held, share)) + 1
     width = min(d, widest, max(16, -(-wanted // 16) * 16))

@@ -1,7 +1,7 @@
-"""Metrics that are not ours: SciPy for few points, pynndescent for many.
+"""Metrics that are not ours: pair by pair for few points, pynndescent for many.
 
-pynndescent runs on one thread, so that the bits repeat; importing and compiling it takes
-half a minute, which a few thousand points can do without.
+pynndescent runs on one thread, so that the bits repeat; compiling it takes half a minute,
+and for a function as metric some minutes, which a few thousand points can do without.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,16 +32,20 @@ _DENSE = {
 }
 _SPARSE = {"euclidean": "euclidean", "l2": "euclidean", "cosine": "cosine", "manhattan": "l1"}
 _FEW = 4096
+_FEW_CALLS = 2048  # points so few that a function is called for every pair: some seconds
 _WIDE = 30
 _ROWS = 512
 
 
-def _pairs(X: Any, rows: Any, metric: str, metric_kwds: Mapping[str, Any]) -> NDArray[np.float64]:
+def _pairs(X: Any, rows: Any, metric: Any, metric_kwds: Mapping[str, Any]) -> NDArray[np.float64]:
     """Distances from some rows to all of X."""
     if is_sparse(X):
         from sklearn.metrics import pairwise_distances
 
         return np.asarray(pairwise_distances(rows, X, metric=_SPARSE[metric]))
+    if metric not in _DENSE:
+        function, others = _function(metric), list(X)
+        return np.array([[function(x, y, **metric_kwds) for y in others] for x in rows])
     from scipy.spatial import distance
 
     cdist: Any = distance.cdist  # its types know each metric's arguments by name only
@@ -50,11 +54,22 @@ def _pairs(X: Any, rows: Any, metric: str, metric_kwds: Mapping[str, Any]) -> ND
 
 def _few(X: Any, metric: Any) -> bool:
     known = _SPARSE if is_sparse(X) else _DENSE
-    return X.shape[0] <= _FEW and not callable(metric) and metric in known
+    if not callable(metric) and metric in known:
+        return bool(X.shape[0] <= _FEW)
+    return not is_sparse(X) and X.shape[0] <= _FEW_CALLS
+
+
+def _function(metric: Any) -> Callable[..., float]:
+    """What computes one distance."""
+    if callable(metric):
+        return cast(Callable[..., float], metric)
+    from pynndescent.distances import named_distances
+
+    return cast(Callable[..., float], named_distances[metric])
 
 
 def _exact(
-    X: Any, rows: Any, k: int, metric: str, metric_kwds: Mapping[str, Any], leave_out: bool
+    X: Any, rows: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], leave_out: bool
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     m = rows.shape[0]
     indices = np.empty((m, k), np.int32)
@@ -70,6 +85,8 @@ def _exact(
 
 
 def _known_metric(metric: str | Callable[..., float]) -> None:
+    if not callable(metric) and metric in {**_DENSE, **_SPARSE}:
+        return
     from pynndescent.distances import named_distances
 
     if not callable(metric) and metric not in named_distances:
@@ -80,6 +97,11 @@ def _known_metric(metric: str | Callable[..., float]) -> None:
 def _index(X: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: int) -> Any:
     from pynndescent import NNDescent
 
+    if callable(metric) and not hasattr(metric, "py_func"):
+        raise InvalidInputError(
+            f"metric={metric!r}: for more than {_FEW_CALLS:,} points (or sparse ones) a function "
+            "must be compiled; decorate it with numba.njit"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return NNDescent(
@@ -96,9 +118,9 @@ def search_external(
     X: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], float]:
     """``k`` true neighbours of each row, and the recall if it is known; X may be sparse."""
+    _known_metric(metric)
     if _few(X, metric):
         return *_exact(X, X, k, metric, metric_kwds, leave_out=True), 1.0
-    _known_metric(metric)
     indices, distances = _index(X, k + 1, metric, metric_kwds, seed).neighbor_graph
     return *_without_self(indices, distances, k), float("nan")
 

@@ -121,9 +121,18 @@ def _given(known: Positions, graph: Any, n: int, random: np.random.Generator) ->
     if not _AS_GIVEN[0] <= extent <= _AS_GIVEN[1]:
         places = (places - low) * np.float32(_EXTENT / extent if extent > 0 else 1.0)
         low, high = np.zeros_like(low), places[placed].max(axis=0)
-    if placed.all():
-        return places
-    return _fill(places, placed, graph, random, low, high)
+    spread = (float((high - low).max()) or _EXTENT) * _NOISE
+    again = _copies(places)
+    # Forces act along the line between two points: at one place nothing would part them.
+    places[again] += random.normal(scale=spread, size=places[again].shape).astype(np.float32)
+    return places if placed.all() else _fill(places, placed, graph, random, low, high)
+
+
+def _copies(places: Positions) -> NDArray[np.bool_]:
+    """Which rows equal an earlier one."""
+    again = np.ones(len(places), bool)
+    again[np.unique(places, axis=0, return_index=True)[1]] = False
+    return again & ~np.isnan(places).any(axis=1)
 
 
 def _fill(

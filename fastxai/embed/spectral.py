@@ -163,7 +163,7 @@ def spectral_start(
     grouped = graph[order][:, order]  # each component a diagonal block
     ends = np.cumsum(sizes)
     centres = np.zeros((count, n_components))
-    centres[ranked, : min(2, n_components)] = _spiral(sizes[ranked])[:, :n_components]
+    centres[ranked, : min(2, n_components)] = _apart(sizes[ranked], min(2, n_components))
     places = np.empty((n, n_components), np.float32)
     for component in ranked:
         size, block = sizes[component], slice(ends[component] - sizes[component], ends[component])
@@ -189,13 +189,31 @@ def _disc(graph: Any, n_components: int, seed: int) -> Positions:
     return np.asarray((vectors - middle) / max(float(reach), 1e-30), np.float32)
 
 
-def _spiral(sizes: NDArray[Any]) -> NDArray[np.float64]:
-    """Centres (c, 2) of discs of these areas, the largest first: a sunflower's spiral.
+def _apart(sizes: NDArray[Any], n_components: int) -> NDArray[np.float64]:
+    """Centres (c, 1) or (c, 2) of discs of these areas, the largest first, none on another.
 
-    A disc is as far out as the rim of a disc with the area of all before it (Vogel 1979).
+    Each goes as far out as it must, in directions a golden angle apart (Vogel 1979), or on a
+    line to both sides in turn.
     """
-    areas = sizes.astype(np.float64)
-    before = np.cumsum(areas) - areas
-    rim = np.sqrt(before / math.pi) + np.where(before > 0, np.sqrt(areas / math.pi), 0.0)
-    angle = np.arange(len(areas)) * math.pi * (3 - math.sqrt(5))
-    return _ROOM * np.stack([rim * np.cos(angle), rim * np.sin(angle)], axis=1)
+    radii = _ROOM * np.sqrt(sizes / math.pi)
+    turns = np.arange(len(sizes)) * math.pi * (3 - math.sqrt(5) if n_components == 2 else 1)
+    directions = np.stack([np.cos(turns), np.sin(turns)], axis=1)[:, :n_components]
+    centres = np.zeros((len(sizes), n_components))
+    for i in range(1, len(sizes)):
+        centres[i] = _first_gap(centres[:i], radii[:i] + radii[i], directions[i]) * directions[i]
+    return centres
+
+
+def _first_gap(
+    centres: NDArray[np.float64], reach: NDArray[np.float64], direction: NDArray[np.float64]
+) -> float:
+    """How far along a direction from the middle all centres are out of reach."""
+    along = np.multiply(centres, direction).sum(axis=1)
+    half = np.square(reach) - np.square(centres).sum(axis=1) + np.square(along)
+    met = half > 0
+    low, high = (along[met] + sign * np.sqrt(half[met]) for sign in (-1, 1))
+    order = np.argsort(low, kind="stable")
+    # The middle is taken: reached so far, and where the next one's reach begins.
+    ends = np.maximum.accumulate(high[order])
+    begins = np.append(low[order][1:], np.inf)
+    return float(ends[np.argmax((begins > ends) & (ends > 0))])

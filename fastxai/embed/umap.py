@@ -24,7 +24,7 @@ from .jobs import resolve_jobs
 from .neighbors import neighbors
 from .umap_graph import Targets, check_targets, cut_far, fuzzy_set, supervise
 from .umap_layout import Forces, arrange, default_epochs, epochs_of_new
-from .umap_options import check_foreign, check_options, fit_curve
+from .umap_options import check_foreign, check_options, fit_curve, given_knn, missing_method
 from .umap_transform import find_neighbors_of, place, take_neighbors_of
 from .validation import check_points, check_seed
 
@@ -81,7 +81,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         What ``y`` is: classes (-1, NaN or None for unknown), or numbers under "euclidean",
         "manhattan", ... (NaN for unknown).
     target_metric_kwds : None
-        Not supported: targets' metrics take no arguments.
+        Targets' metrics take no arguments.
     target_weight : float in [0, 1], default 0.5
         0 follows the data, 1 the targets.
     transform_seed : int, default 42
@@ -110,7 +110,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ----------
     embedding_ : ndarray of shape (n, n_components), float32
     graph_ : scipy.sparse.csr_array of shape (n, n)
-        The fuzzy set: symmetric weights in (0, 1].
+        The fuzzy set: symmetric weights in (0, 1]; with ``unique=True`` of the distinct rows.
     neighbors_ : NeighborGraph
         The neighbours, to be given to other estimators.
     n_neighbors_, n_epochs_, random_state_ : int
@@ -262,7 +262,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         InvalidInputError
             If the rows do not fit to the training rows, or only their distances are known.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "embedding_")
         graph, kernels = self.neighbors_, self._kernels()
         k = min(self.n_neighbors_ - 1, graph.n_points)
         with self._running() as progress:
@@ -288,7 +288,17 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     check_seed(self.transform_seed),
                     progress,
                 )
+        if lost := int(np.isnan(places).any(axis=1).sum()):
+            warnings.warn(
+                f"{lost:,} of {len(places):,} rows have no neighbours nearer than the "
+                "disconnection distance: they are NaN",
+                FastxaiWarning,
+                stacklevel=3,
+            )
         return places
+
+    inverse_transform = missing_method("inverse_transform")
+    update = missing_method("update")
 
     # --- fit, step by step -----------------------------------------------------------------
 
@@ -308,10 +318,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _given(self) -> Any:
         """Neighbours that the user computed before, or None."""
-        if self.neighbors is not None:
-            return self.neighbors
-        knn = self.precomputed_knn
-        return None if isinstance(knn, tuple) and (not knn or knn[0] is None) else knn
+        return given_knn(self.precomputed_knn) if self.neighbors is None else self.neighbors
 
     def _check_points(self, X: Any) -> Any:
         if not (isinstance(self.metric, str) and self.metric == "precomputed"):
@@ -321,14 +328,18 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise InvalidInputError(
                 f"metric='precomputed' takes a square matrix of distances, not shape {D.shape}"
             )
+        if D.shape[0] < 2:
+            raise InvalidInputError(
+                f"n_samples = {D.shape[0]}: one point has no neighbours; give two or more"
+            )
         self.n_features_in_ = D.shape[1]
         return D
 
     def _possible_neighbors(self, n: int) -> int:
         """``n_neighbors``, or with a warning what so few points allow."""
-        if n > self.n_neighbors:
-            return int(self.n_neighbors)
         possible = max(2, n - 1)
+        if self.n_neighbors <= possible:
+            return int(self.n_neighbors)
         warnings.warn(
             f"n_neighbors={self.n_neighbors} and there are {n} points: reduced to {possible}",
             FastxaiWarning,
@@ -341,6 +352,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         _check_memory(n, points.shape[1], self.n_neighbors_)
         near = self._find_neighbors(points)
         rows = near.n_points  # fewer than n with unique=True
+        self.n_neighbors_ = near.n_neighbors + 1
         kernels = self._kernels()
         with progress.stage("fuzzy set"):
             metric = near.metric if near.metric != "precomputed" else self.metric
@@ -350,6 +362,12 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             if targets is not None:
                 graph = self._supervised(kernels, graph, targets, near.groups)
         alone = np.diff(graph.indptr) == 0
+        if alone.all():
+            raise InvalidInputError(
+                f"none of {rows:,} points has a neighbour nearer than the disconnection distance "
+                f"(disconnection_distance={self.disconnection_distance!r}, metric={metric!r}): "
+                "there is nothing to arrange; choose a larger one, or another metric"
+            )
         if alone.any():
             warnings.warn(
                 f"{int(alone.sum()):,} of {rows:,} points have no neighbours nearer than the "
@@ -387,19 +405,18 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 metric=graph.metric,
                 metric_kwds=graph.metric_kwds,
                 recall=graph.recall,
-                X=points,
+                X=points if graph.groups is None else points[_first_rows(graph.groups)],
                 groups=graph.groups,
+                seed=self.random_state_,
+                promised=self.recall,
             )
         return graph
 
     def _supervised(
         self, kernels: Any, graph: Any, targets: Targets, groups: NDArray[np.int32] | None
     ) -> Any:
-        if self.target_metric_kwds:
-            raise InvalidInputError("target_metric_kwds: targets' metrics take no arguments")
         if groups is not None:  # of equal rows the first one's target counts
-            firsts = np.unique(groups, return_index=True)[1]
-            targets = targets.take(firsts)
+            targets = targets.take(_first_rows(groups))
         width = self.target_n_neighbors if self.target_n_neighbors != -1 else self.n_neighbors_
         weight, seed = float(self.target_weight), self.random_state_
         return supervise(kernels, graph, targets, self.target_metric, weight, width, seed)
@@ -411,7 +428,9 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n, seed = graph.shape[0], self.random_state_
         joined = graph if len(rows) == n else graph[rows][:, rows]
         name = self.init if isinstance(self.init, str) else "start"
-        X, init = self.neighbors_.X, self.init
+        X, init, groups = self.neighbors_.X, self.init, self.neighbors_.groups
+        if not isinstance(init, str) and groups is not None:
+            init = _rows_of(init, _first_rows(groups))
         if len(rows) < n:
             X = None if X is None else X[rows]
             init = init if isinstance(init, str) else _rows_of(init, rows)
@@ -438,7 +457,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         groups, embedding = self.neighbors_.groups, self.embedding_
         if groups is None:
             return np.asarray(embedding)
-        return np.asarray(embedding[np.unique(groups, return_index=True)[1]])
+        return np.asarray(embedding[_first_rows(groups)])
 
     # --- scikit-learn and pickle -----------------------------------------------------------
 
@@ -492,6 +511,11 @@ def _check_memory(n: int, d: int, k: int) -> None:
         f"UMAP of {n:,} x {d} with n_neighbors={k}",
         "take fewer points or fewer neighbours",
     )
+
+
+def _first_rows(groups: NDArray[np.int32]) -> NDArray[Any]:
+    """The first row of X of each distinct one."""
+    return np.unique(groups, return_index=True)[1]
 
 
 def _rows_of(init: Any, rows: NDArray[Any]) -> NDArray[np.float32]:

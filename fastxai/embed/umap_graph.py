@@ -118,7 +118,7 @@ def encode_classes(values: NDArray[Any]) -> NDArray[np.int32]:
     [1, 0, -1, 1]
     """
     if values.dtype.kind == "O":
-        unknown = np.array([v is None or v != v or _is_minus_one(v) for v in values], bool)
+        unknown = np.array([_is_unknown(value) for value in values], bool)
         names = values.astype(str)
     else:
         unknown = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
@@ -131,8 +131,12 @@ def encode_classes(values: NDArray[Any]) -> NDArray[np.int32]:
     return classes
 
 
-def _is_minus_one(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and bool(value == -1)
+def _is_unknown(value: Any) -> bool:
+    try:
+        none = value is None or bool(value != value)
+    except TypeError:  # pandas.NA, which has no truth
+        return True
+    return none or (isinstance(value, (int, float, np.number)) and bool(value == -1))
 
 
 def supervise(

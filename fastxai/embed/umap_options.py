@@ -30,6 +30,7 @@ _NO_EFFECT = {
     "transform_queue_size": 4.0,
     "tqdm_kwds": None,
 }
+_SMALLEST = 1e-30  # of numbers that float32 can still square or divide by
 
 
 def check_foreign(given: Mapping[str, Any]) -> None:
@@ -117,10 +118,41 @@ def check_options(model: Any) -> None:
             _number("disconnection_distance", distance, 0, above=True)
     if model.device not in ("auto", "cpu"):
         raise InvalidInputError(f"device={model.device!r}: this version runs on 'auto' or 'cpu'")
-    if model.neighbors is not None and model.precomputed_knn[0] is not None:
+    _whole("transform_seed", model.transform_seed, 0)
+    distances = isinstance(model.metric, str) and model.metric == "precomputed"
+    if (
+        distances
+        and isinstance(model.init, str)
+        and model.init == "pca"
+        and model.neighbors is None
+    ):
+        raise InvalidInputError(
+            "init='pca' needs the vectors, and metric='precomputed' gives distances only: use "
+            "'spectral'"
+        )
+    if model.target_metric_kwds:
+        raise InvalidInputError(
+            f"target_metric_kwds={model.target_metric_kwds!r}: targets' metrics take no arguments"
+        )
+    if model.neighbors is not None and given_knn(model.precomputed_knn) is not None:
         raise InvalidInputError(
             "neighbors= and precomputed_knn= are two names of one thing: give one of them"
         )
+
+
+def given_knn(precomputed_knn: Any) -> Any:
+    """umap-learn's ``precomputed_knn``, or None where it is empty: (None, None, None)."""
+    empty = isinstance(precomputed_knn, (tuple, list)) and all(p is None for p in precomputed_knn)
+    return None if empty else precomputed_knn
+
+
+def missing_method(name: str) -> Any:
+    """A method of umap-learn that is not here: asking for it says so."""
+
+    def refuse(model: Any) -> None:
+        raise AttributeError(f"{name} is not in fastxai.UMAP yet; use umap-learn for it")
+
+    return property(refuse, doc="Not here yet.")
 
 
 @lru_cache(maxsize=64)
@@ -128,7 +160,8 @@ def fit_curve(spread: float, min_dist: float) -> tuple[float, float]:
     """a and b of 1 / (1 + a d^2b), least squares to 1 up to min_dist and a decay beyond.
 
     The decay is exp(-(d - min_dist) / spread) on 300 points up to 3 spread (McInnes, Healy and
-    Melville 2018, section 4.2).
+    Melville 2018, section 4.2).  Fitted in units of the spread: in others the search for
+    a and b gets lost.
 
     Examples
     --------
@@ -141,7 +174,13 @@ def fit_curve(spread: float, min_dist: float) -> tuple[float, float]:
     def curve(d: Any, a: float, b: float) -> Any:
         return 1.0 / (1.0 + a * d ** (2 * b))
 
-    distances = np.linspace(0, spread * 3, 300)
-    wanted = np.where(distances < min_dist, 1.0, np.exp(-(distances - min_dist) / spread))
+    distances, least = np.linspace(0, 3, 300), min_dist / spread
+    wanted = np.where(distances < least, 1.0, np.exp(-(distances - least)))
     (a, b), _ = curve_fit(curve, distances, wanted)
+    with np.errstate(over="ignore", divide="ignore"):
+        a /= np.float64(spread) ** (2 * b)
+    if not _SMALLEST < a < 1 / _SMALLEST:
+        raise InvalidInputError(
+            f"spread={spread}: no curve of that scale can be computed; choose a number near 1"
+        )
     return float(a), float(b)

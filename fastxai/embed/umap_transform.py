@@ -13,10 +13,12 @@ from ..progress import Progress
 from .adapters import as_query_lists
 from .copies import hash_rows
 from .graph import NeighborGraph
+from .spaces import is_sparse
 from .umap_graph import cut_far
 from .umap_layout import Forces, arrange_new
 
 _NONE = np.iinfo(np.int32).max
+_HARDLY = 1e-20
 
 
 class NewRows(NamedTuple):
@@ -44,6 +46,8 @@ class NewRows(NamedTuple):
 
 def find_neighbors_of(graph: NeighborGraph, rows: Any, k: int, kernels: Any) -> NewRows:
     """Neighbours of checked rows among the points of the graph."""
+    if is_sparse(rows) != is_sparse(graph.X):  # one form, one hash
+        rows = rows.toarray() if is_sparse(rows) else sparse.csr_matrix(rows)
     known = graph.match(rows)
     new = np.flatnonzero(known < 0)
     indices = np.full((rows.shape[0], k), -1, np.int32)
@@ -55,11 +59,16 @@ def find_neighbors_of(graph: NeighborGraph, rows: Any, k: int, kernels: Any) -> 
 
 def take_neighbors_of(graph: NeighborGraph, value: Any, k: int, kernels: Any) -> NewRows:
     """Neighbours that the user computed: (indices, distances), or a sparse matrix."""
-    if not isinstance(value, tuple) and not sparse.issparse(value):
+    if not isinstance(value, tuple) and not is_sparse(value):
         raise InvalidInputError(
             "this UMAP was fitted to neighbours or distances, not to points: new raw rows can "
             "not be placed; give transform the tuple (indices, distances) of their neighbours "
             "among the training rows"
+        )
+    if graph.groups is not None:
+        raise InvalidInputError(
+            "this UMAP was fitted to distinct rows (unique=True), of which given indices say "
+            "nothing: give transform the new rows themselves"
         )
     given: Any = value[0] if isinstance(value, tuple) else value
     indices, distances = as_query_lists(value, np.shape(given)[0], graph.n_points, k)
@@ -108,7 +117,8 @@ def _edges(
     lost = (indices >= 0) & ~there[indices]
     distances = np.where(lost, np.float32(np.inf), distances)
     # A new point is not its own neighbour, as a training point is: one less is connected.
-    connectivity = max(0.0, local_connectivity - 1.0)
+    # With none at all sigma would be held against the mean of all rows, and the batch matter.
+    connectivity = max(_HARDLY, local_connectivity - 1.0)
     rho, sigma = kernels.smooth_distances(np.sort(distances, axis=1), connectivity, 1.0)
     weights = kernels.memberships(distances, rho, sigma)
     weights[indices < 0] = 0
