@@ -77,8 +77,9 @@ def test_an_epoch_is_that_of_the_reference(graph, width):
     start = start_of(graph, width)
     found = arranged(cpu, graph, start, 5, 6, 20)
     expected = arranged(reference, graph, start, 5, 6, 20)
-    # On a line points come so close that the repulsion turns within a rounding.
-    np.testing.assert_allclose(found, expected, atol=1e-1 if width == 1 else 5e-3)
+    near = np.abs(found - expected).max(axis=1, initial=0) < 5e-3
+    # On a line some points come so close that the repulsion turns within a rounding.
+    assert near.mean() >= (0.8 if width == 1 else 1)
 
 
 FORCES = {

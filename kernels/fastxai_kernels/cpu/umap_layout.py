@@ -1,11 +1,11 @@
 """UMAP's layout: epochs of attraction along edges and repulsion from random points.
 
 Every vertex i moves itself only (McInnes, Healy and Melville 2018, section 3.2 and
-appendix C).  It walks its row in blocks of `BLOCK` edges; after each block it is repelled
+appendix C).  It walks its row in blocks of `BLOCK` edges; before each block it is repelled
 by its share of random others k, in blocks of as many:
 
-    y_i += r alpha sum_j w_ij clip(c_ij (y_i - y_j)) / (1 - r alpha sum_j w_ij c_ij)
     y_i += alpha clip(sum_k clip(e_ik (y_i - y_k)))
+    y_i += r alpha sum_j w_ij clip(c_ij (y_i - y_j)) / (1 - r alpha sum_j w_ij c_ij)
 
     c = -2ab d^(2b-2) / (1 + a d^2b)             e = 2 gamma b / ((0.001 + d^2)(1 + a d^2b))
 
@@ -15,9 +15,9 @@ since an edge moves both of its ends and is listed from both, and r = 1 among fi
 
 The division makes the step of a block implicit (the springs c at the end of the step, not
 at its beginning): an explicit one overshoots as soon as r alpha sum w c > 2, which flings
-hubs and dense neighbourhoods apart.  The clip of a block's sum and the walk that ends each
-share of repulsion with attraction bound what an epoch can tear away, as single edges drawn
-one after another do.
+hubs and dense neighbourhoods apart.  The clip of a block's sum bounds what an epoch can
+tear away, and since every share of repulsion is followed by attraction the others see a
+vertex among its neighbours, as when single edges are drawn one after another.
 
 Positions of others are those of the previous epoch, so threads do not race; a vertex's own
 position is live.
@@ -30,9 +30,9 @@ Random numbers, in 64-bit arithmetic, with `mix` of ``_random``:
   with n; the list begins again at its end;
 - vertex i draws ``r = mix(base ^ key_i)`` with ``key_i = i`` (layout) or the point's seed
   (placing), then ``m = floor(rate * sum_j w_ij / BLOCK + u)`` blocks of negatives with u the
-  upper 24 bits of r as a fraction, of which ``floor(m s / e)`` are done after its s-th of e
-  blocks of edges; each block draws ``r = mix(r)`` and takes `BLOCK` entries of the list,
-  itself left out, from ``t = (r >> 32) * n >> 32`` on.
+  upper 24 bits of r as a fraction, of which ``floor(m s / e)`` are done before its s-th of e
+  blocks of edges (s = 1, .., e); each block draws ``r = mix(r)`` and takes `BLOCK` entries
+  of the list, itself left out, from ``t = (r >> 32) * n >> 32`` on.
 """
 
 # Compiled functions carry no annotations: their types stand in the decorator.
@@ -137,23 +137,6 @@ def epoch_2d(
         myself = np.int32(i) if same else np.int32(-1)
         done = 0
         for s in range(walks):
-            o = indptr[i] + s * BLOCK
-            w = weights[o : o + BLOCK]
-            # Gathered first: the arithmetic below then vectorises.
-            for t in range(BLOCK):
-                j = np.uint64(indices[o + t])
-                nx[t] = others[j, 0]
-                ny[t] = others[j, 1]
-            for t in range(BLOCK):
-                dx = x - nx[t]
-                dy = y - ny[t]
-                c = _attraction(dx * dx + dy * dy, a, less, pull)
-                gx[t] = w[t] * _clip(c * dx)
-                gy[t] = w[t] * _clip(c * dy)
-                gk[t] = w[t] * c
-            step = pull_rate / (np.float32(1.0) - pull_rate * _total(gk))
-            x += step * _total(gx)
-            y += step * _total(gy)
             share = negatives * (s + 1) // walks
             while done < share:
                 done += 1
@@ -172,6 +155,23 @@ def epoch_2d(
                     gy[t] = _clip(c * dy)
                 x += alpha * _clip(_total(gx))
                 y += alpha * _clip(_total(gy))
+            o = indptr[i] + s * BLOCK
+            w = weights[o : o + BLOCK]
+            # Gathered first: the arithmetic below then vectorises.
+            for t in range(BLOCK):
+                j = np.uint64(indices[o + t])
+                nx[t] = others[j, 0]
+                ny[t] = others[j, 1]
+            for t in range(BLOCK):
+                dx = x - nx[t]
+                dy = y - ny[t]
+                c = _attraction(dx * dx + dy * dy, a, less, pull)
+                gx[t] = w[t] * _clip(c * dx)
+                gy[t] = w[t] * _clip(c * dy)
+                gk[t] = w[t] * c
+            step = pull_rate / (np.float32(1.0) - pull_rate * _total(gk))
+            x += step * _total(gx)
+            y += step * _total(gy)
         moved[i, 0] = x
         moved[i, 1] = y
 
@@ -201,25 +201,6 @@ def epoch_nd(
         myself = np.int32(i) if same else np.int32(-1)
         done = 0
         for s in range(walks):
-            o = indptr[i] + s * BLOCK
-            for t in range(BLOCK):
-                other = others[indices[o + t]]
-                d2 = np.float32(0.0)
-                for c in range(width):
-                    d2 += (place[c] - other[c]) * (place[c] - other[c])
-                force[t] = d2
-            springs = np.float32(0.0)
-            for t in range(BLOCK):
-                force[t] = _attraction(force[t], a, less, pull)
-            step[:] = np.float32(0.0)
-            for t in range(BLOCK):
-                springs += weights[o + t] * force[t]
-                other = others[indices[o + t]]
-                for c in range(width):
-                    step[c] += weights[o + t] * _clip(force[t] * (place[c] - other[c]))
-            rate = pull_rate / (np.float32(1.0) - pull_rate * springs)
-            for c in range(width):
-                place[c] += rate * step[c]
             share = negatives * (s + 1) // walks
             while done < share:
                 done += 1
@@ -242,6 +223,25 @@ def epoch_nd(
                     step[c] = total
                 for c in range(width):
                     place[c] += alpha * _clip(step[c])
+            o = indptr[i] + s * BLOCK
+            for t in range(BLOCK):
+                other = others[indices[o + t]]
+                d2 = np.float32(0.0)
+                for c in range(width):
+                    d2 += (place[c] - other[c]) * (place[c] - other[c])
+                force[t] = d2
+            springs = np.float32(0.0)
+            for t in range(BLOCK):
+                force[t] = _attraction(force[t], a, less, pull)
+            step[:] = np.float32(0.0)
+            for t in range(BLOCK):
+                springs += weights[o + t] * force[t]
+                other = others[indices[o + t]]
+                for c in range(width):
+                    step[c] += weights[o + t] * _clip(force[t] * (place[c] - other[c]))
+            rate = pull_rate / (np.float32(1.0) - pull_rate * springs)
+            for c in range(width):
+                place[c] += rate * step[c]
 
 
 @kernel(array_in(f32, 2), i64, i64, array_out(f32, 2), array_out(i32, 1), i64, i64)

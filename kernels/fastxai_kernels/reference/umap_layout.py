@@ -1,10 +1,10 @@
 """UMAP's layout, vertex by vertex: what the fast kernels must compute.
 
-A vertex walks its row in blocks of edges; after each it is repelled by its share of random
+A vertex walks its row in blocks of edges; before each it is repelled by its share of random
 others, in blocks of as many (McInnes, Healy and Melville 2018, section 3.2, appendix C):
 
-y_i += r alpha sum_j w_ij clip(c_ij (y_i - y_j)) / (1 - r alpha sum_j w_ij c_ij)
 y_i += alpha clip(sum_k clip(e_ik (y_i - y_k)))
+y_i += r alpha sum_j w_ij clip(c_ij (y_i - y_j)) / (1 - r alpha sum_j w_ij c_ij)
 
 c = -2ab d^(2b-2) / (1 + a d^2b),   e = 2 gamma b / ((0.001 + d^2)(1 + a d^2b))
 
@@ -91,14 +91,14 @@ def _epoch(
         negatives = int(np.float32(weights[row].sum() * np.float32(rate / BLOCK)) + drawn)
         walks, done = (row.stop - row.start) // BLOCK, 0
         for s in range(walks):
-            block = slice(row.start + s * BLOCK, row.start + (s + 1) * BLOCK)
-            near, pull_rate = others[indices[block]], 2 * alpha if same else alpha
-            moved[i] = _attracted(moved[i], near, weights[block], a, b, pull_rate)
             for _ in range(done, negatives * (s + 1) // walks):
                 done, r = done + 1, _mix(r)
                 start = ((r >> 32) * n) >> 32
                 far = [k for k in listed[start : start + BLOCK] if not (same and k == i)]
                 moved[i] = _repelled(moved[i], others[far], a, b, gamma, alpha)
+            block = slice(row.start + s * BLOCK, row.start + (s + 1) * BLOCK)
+            near, pull_rate = others[indices[block]], 2 * alpha if same else alpha
+            moved[i] = _attracted(moved[i], near, weights[block], a, b, pull_rate)
     return moved
 
 
