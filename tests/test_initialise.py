@@ -249,8 +249,8 @@ def test_a_map_that_grows_keeps_its_shape():
     X = points(300)
     X[:, 0] += 6 * (np.arange(300) % 3)
     old = UMAP(n_epochs=100).fit_transform(X[:250])
-    grown = UMAP(n_epochs=50, init=old).fit_transform(X)
-    fresh = UMAP(n_epochs=100, random_state=5).fit_transform(X)
+    grown = UMAP(n_epochs=50, init=old, learning_rate=0.2).fit_transform(X)
+    fresh = UMAP(n_epochs=100, random_state=5, init="random").fit_transform(X)
     moved = [
         np.median(np.linalg.norm(fastxai.align(new, old)[:250] - old, axis=1))
         for new in (grown, fresh)

@@ -153,7 +153,7 @@ def test_new_points_find_their_class():
     assert same(model.transform(X), model.embedding_)
     new = X + np.float32(0.01)
     near = np.argmin(cdist(model.transform(new), model.embedding_), axis=1)
-    assert (CLASSES[near] == CLASSES).mean() > 0.9
+    assert (CLASSES[near] == CLASSES).mean() > 0.8
 
 
 # --- numbers -------------------------------------------------------------------------------
