@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -23,9 +24,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from fastxai import PCA, UMAP
-from fastxai.embed import search
-from fastxai.embed.cells import principal_space
-from fastxai.embed.queries import QueryIndex
+from fastxai.embed import project, queries, search
 from fastxai.embed.spectral import spectral_start
 from fastxai_kernels import select
 from fastxai_kernels.cpu import _jit, _warm
@@ -172,9 +171,9 @@ def by_blas(step: Any) -> list[str]:
 
 
 def _queries(X: Any) -> Any:
-    index = QueryIndex(X, recall=0.5)
-    index._build(select("cpu"))
-    assert index._cells is not None
+    with patch.multiple(queries, _FEW_NUMBERS=0, _FEW_POINTS=0):
+        index = queries.QueryIndex(X, recall=0.5)
+    assert index._plan is not None
     return np.concatenate(index.query(X[:300] + np.float32(0.5), 10), axis=1)
 
 
@@ -184,12 +183,12 @@ def _start(X: Any) -> Any:
 
 
 STEPS = {
-    "components of the search": lambda: (
-        principal_space(select("cpu"), clusters(2000, 800), 0.9, 160).components
-    ),
-    "components of many features": lambda: (
-        principal_space(select("cpu"), clusters(1200, 2100), 0.9, 160).components
-    ),
+    "components of the search": lambda: project._directions(
+        select("cpu"), clusters(2000, 800), 0.9
+    )[1],
+    "components of many features": lambda: project._directions(
+        select("cpu"), clusters(1200, 2100), 0.9
+    )[1],
     "queries": lambda: _queries(clusters(6000, 64)),
     "spectral start, small": lambda: _start(clusters(390, 8)),
     "spectral start, large": lambda: _start(clusters(2500, 8)),

@@ -7,7 +7,8 @@ from scipy.spatial.distance import cdist
 
 from fastxai.embed import external, search
 from fastxai.embed.copies import find_copies, give_back
-from fastxai.embed.search import QueryIndex, find_neighbors, find_rows
+from fastxai.embed.queries import QueryIndex, find_rows
+from fastxai.embed.search import find_neighbors
 from fastxai.errors import InvalidInputError
 from fastxai_kernels import select
 

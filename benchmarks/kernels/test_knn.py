@@ -31,19 +31,47 @@ def test_nearest(measure: Any) -> None:
     )
 
 
-def test_probe_cells(measure: Any) -> None:
-    from fastxai.embed.cells import build_cells, near_cells
-
-    cells = build_cells(kernels, points(N, _D), 0.999, _D)
-    near = near_cells(kernels, cells, 8)
-    last = len(cells.starts) - 1
-    sizes = np.diff(cells.starts)
-    compared = float(sizes[near].sum())
+def test_nearest_screened(measure: Any) -> None:
+    X = points(20_000, 256)
+    coarse = np.ascontiguousarray(X[:, :64])
+    queries, skip = X[:1024], np.arange(1024, dtype=np.int32)
+    limits = kernels.nearest(queries, X, 15, skip)[1][:, -1] ** 2 * np.float32(1.01)
     measure(
-        f"70,000×{cells.points.shape[1]}, 8 cells a point",
-        lambda: kernels.probe_cells(cells.points, cells.starts, cells.centroids, near, 0, last, 46),
-        moved=cells.points.nbytes + near.nbytes + N * 46 * 4,
-        operations=2 * compared * cells.points.shape[1],
+        "1,024 among 20,000×256, screened in 64, k=15",
+        lambda: kernels.nearest_screened(queries, X, coarse[:1024], coarse, limits, 15, skip),
+        moved=coarse.nbytes + queries.nbytes,
+        operations=2 * len(queries) * coarse.size,
+    )
+
+
+@cache
+def _cells() -> Any:
+    from fastxai.embed.cells import build_cells
+    from fastxai.embed.project import Projection, Space
+
+    X = points(N, _D)
+    space = Space(np.zeros(_D, np.float32), np.eye(_D, dtype=np.float32))
+    return build_cells(kernels, Projection(space, X, np.zeros(N, np.float32), 0.0, 32))
+
+
+def test_pack_cells(measure: Any) -> None:
+    cells = _cells()
+    given = (cells.points, cells.left, cells.starts, cells.centroids)
+    moved = 2 * cells.points.nbytes
+    measure(f"70,000×{_D}", lambda: kernels.pack_cells(*given), moved=moved)
+
+
+def test_probe_cells(measure: Any) -> None:
+    cells = _cells()
+    near, nobody = np.ascontiguousarray(cells.near[:, :4]), np.arange(N, dtype=np.int32)
+    lists = np.full((N, 32), -1, np.int32), np.full((N, 32), np.inf, np.float32)
+    given = (*cells.packed, cells.starts, cells.centroids, *lists)
+    compared = float(np.diff(cells.starts)[near].sum())
+    measure(
+        f"70,000×{_D}, 4 cells a point, 32 candidates",
+        lambda: kernels.probe_cells(cells.points, cells.left, nobody, near, *given),
+        moved=2 * cells.points.nbytes + near.nbytes + 4 * lists[0].nbytes,
+        operations=2 * compared * _D,
     )
 
 
@@ -63,14 +91,14 @@ def test_rerank(measure: Any) -> None:
 def test_join_neighbors(measure: Any) -> None:
     X = points(N, _D)
     indices, distances = knn_lists(N, 15)
-    squares = distances * distances
+    squares, nothing = distances * distances, np.zeros(N, np.float32)
     # What a row meets for the first time is measured, everything else is only looked up.
     tried = sum(
         len(np.setdiff1d(indices[row[:12], :12], [i, *row])) for i, row in enumerate(indices[:8192])
     )
     measure(
         f"8,192 points, {tried / 8192:.0f} new tries each, 64 features",
-        lambda: kernels.join_neighbors(X, indices, squares, 12, 0, 8192),
+        lambda: kernels.join_neighbors(X, nothing, indices, squares, 12, 0, 8192),
         moved=X.nbytes + indices.nbytes + squares.nbytes,
         operations=3 * tried * _D,
     )
@@ -88,14 +116,15 @@ def test_project(measure: Any) -> None:
     )
 
 
-def test_covariance(measure: Any) -> None:
+def test_principal_axes(measure: Any) -> None:
     X = _wide()
     mean = X.mean(axis=0)
+    # About nine d^3 for all eigenvectors, in float64: two of float32 each.
     measure(
         "20,000×784",
-        lambda: kernels.covariance(X, mean),
+        lambda: kernels.principal_axes(X, mean),
         moved=X.nbytes + _WIDE * _WIDE * 8,
-        operations=X.size * _WIDE,
+        operations=X.size * _WIDE + 18 * _WIDE**3,
     )
 
 

@@ -12,7 +12,7 @@ from .spaces import is_sparse
 
 # Below both of these a search copes with the copies as they are.
 _FEW_COPIES = 0.02
-_SMALL_GROUP = 4
+_SMALL_GROUP = 100
 _ROWS = 65536
 
 

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import Cells, build_cells
+from .cells import Cells, build_cells, closest_cells, probes_for
 from .copies import equal_rows, hash_rows
+from .estimate import Lists, Truth, sample_rows
 from .external import ExternalIndex
-from .search import HARD, SLICE, USUAL, Lists, Truth, backend, sample_truth
+from .project import Space, choose_projection
+from .search import backend
 from .spaces import NATIVE, from_euclidean, is_sparse, to_euclidean
+
+_FEW_NUMBERS, _FEW_POINTS = 2e6, 8192
+_SLICE = 2048
+_PLANNED = 15  # neighbours that the index is planned for
+_SHARE = 0.93
+_MISSED = 0.6  # no neighbours of neighbours here: the probed cells must hold nearly all
+_DEAR = 0.5
+
+
+class _Plan(NamedTuple):
+    """How new rows are sought: in how many cells, with how many candidates a neighbour."""
+
+    space: Space
+    weight: float
+    cells: Cells
+    probes: int
+    factor: float
 
 
 class QueryIndex:
@@ -35,73 +54,82 @@ class QueryIndex:
         seed: int = 0,
         recall: float = 0.95,
     ) -> None:
-        self._X = X
         self._metric = metric
-        self._kwds = dict(metric_kwds or {})
-        self._seed = seed
-        self._recall = recall
-        self._cells: Cells | None = None
-        self._probes = 0
-        self._factor = USUAL.factor
         self._native = metric in NATIVE and not is_sparse(X)
+        self._plan: _Plan | None = None
         if not self._native:
-            self._external = ExternalIndex(X, metric, self._kwds, seed)
-        else:
-            self._space = to_euclidean(np.asarray(X), str(metric))
-            if self._space.size > 2e6 and len(X) > 8192:
-                self._build(backend())
+            self._external = ExternalIndex(X, metric, dict(metric_kwds or {}), seed)
+            return
+        self._space = to_euclidean(np.asarray(X), str(metric))
+        if self._space.size > _FEW_NUMBERS and len(self._space) > _FEW_POINTS:
+            self._plan = _plan(backend(), self._space, seed, recall)
 
-    def _build(self, kernels: Any) -> None:
-        """Cells, and how many of them to probe: measured on rows of the data themselves."""
-        X = self._space
-        k = 15
-        truth = sample_truth(kernels, X, k, self._seed)
-        for effort in (USUAL, HARD):
-            self._cells = build_cells(kernels, X, effort.share, effort.widest)
-            self._factor = effort.factor
-            probes = effort.probes
-            while probes < min(len(self._cells.centroids), 256):
-                self._probes = probes
-                found = self._search(kernels, np.ascontiguousarray(X[truth.rows]), k + 1)
-                lists = Lists(found[0][:, 1:], found[1][:, 1:])
-                sampled = Truth(np.arange(len(truth.rows)), truth.last)
-                if sampled.recall(lists) >= self._recall:
-                    return
-                probes *= 4
-        self._cells = None
-
-    def _search(
-        self, kernels: Any, rows: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        cells = self._cells
-        if cells is None:
-            found, distances = kernels.nearest(
-                rows, self._space, k, np.full(len(rows), -1, np.int32)
-            )
-            return found, distances * distances
-        projected = kernels.project(rows, cells.space.mean, cells.space.components)
-        width = min(max(self._factor * k, k + 32), len(self._space))
-        candidates = kernels.query_cells(
-            cells.points, cells.starts, cells.centroids, projected, self._probes, width
-        )
-        mine = np.arange(len(rows), dtype=np.int32)
-        indices, squares = kernels.rerank(rows, self._space, mine, candidates, cells.order, k)
-        return indices, squares
-
-    def query(
-        self, X_new: Any, k: int, progress: Any = None
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def query(self, X_new: Any, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The ``k`` nearest rows of each new row: indices and distances (m, k), sorted."""
         if not self._native:
             return self._external.query(X_new, k)
         kernels = backend()
         rows = to_euclidean(np.asarray(X_new), str(self._metric))
-        indices = np.empty((len(rows), k), np.int32)
-        squares = np.empty((len(rows), k), np.float32)
-        for start in range(0, len(rows), SLICE):
-            stop = start + SLICE
-            indices[start:stop], squares[start:stop] = self._search(kernels, rows[start:stop], k)
-        return indices, from_euclidean(np.sqrt(squares), str(self._metric))
+        found = Lists.empty(len(rows), k)
+        for start in range(0, len(rows), _SLICE):
+            some = rows[start : start + _SLICE]
+            if self._plan is None:
+                nobody = np.full(len(some), -1, np.int32)
+                indices, distances = kernels.nearest(some, self._space, k, nobody)
+                squares = distances * distances
+            else:
+                indices, squares = _search(kernels, self._plan, self._space, some, k)
+            found.indices[start : start + _SLICE] = indices
+            found.squares[start : start + _SLICE] = squares
+        return found.indices, from_euclidean(np.sqrt(found.squares), str(self._metric))
+
+
+def _plan(kernels: Any, X: NDArray[np.float32], seed: int, recall: float) -> _Plan | None:
+    """Cells, and how many of them to probe: measured on rows of the data themselves."""
+    n, k = len(X), _PLANNED
+    rows = sample_rows(n, seed)
+    projection, truth = choose_projection(kernels, X, k, rows, _SHARE, (1 + recall) / 2)
+    cells = build_cells(kernels, projection)
+    plan = _Plan(projection.space, projection.weight, cells, 0, projection.length / k)
+    probes = probes_for(cells.ranks(kernels, truth), 1 - _MISSED * (1 - recall))
+    while probes <= _DEAR * len(cells.centroids) * X.shape[1] / cells.points.shape[1]:
+        plan = plan._replace(probes=probes)
+        if _recall(kernels, plan, X, truth) >= recall:
+            return plan
+        probes = max(probes + 1, probes * 4 // 3)
+    return None
+
+
+def _recall(kernels: Any, plan: _Plan, X: NDArray[np.float32], truth: Truth) -> float:
+    """The share of true neighbours that the plan finds for sampled rows."""
+    skip = plan.cells.places()[truth.rows]
+    rows = np.ascontiguousarray(X[truth.rows])
+    return truth.recall(_search(kernels, plan, X, rows, truth.squares.shape[1], skip)[1])[0]
+
+
+def _search(
+    kernels: Any,
+    plan: _Plan,
+    X: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    k: int,
+    skip: NDArray[np.int32] | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Neighbours and squared distances of rows; ``skip`` names points that are left out."""
+    m, cells = len(rows), plan.cells
+    points, rest = kernels.project(rows, *plan.space)
+    near = closest_cells(kernels, points, cells.centroids, plan.probes)
+    length = min(-(-int(np.ceil(plan.factor * k)) // 8) * 8, len(X))
+    nobody = np.full(m, -1, np.int32) if skip is None else skip
+    left = np.float32(plan.weight) * rest
+    found = cells.probe(kernels, points, left, nobody, near, Lists.empty(m, length))
+    mine = np.arange(m, dtype=np.int32)
+    indices, squares = kernels.rerank(rows, X, mine, found.indices, cells.order, k)
+    few = np.flatnonzero(indices[:, -1] < 0)  # near to tiny cells only
+    if len(few) and skip is None:
+        indices[few], distances = kernels.nearest(rows[few], X, k, nobody[few])
+        squares[few] = distances * distances
+    return indices, squares
 
 
 def query_neighbors(

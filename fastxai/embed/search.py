@@ -1,14 +1,15 @@
 """The search for neighbours: exact where that is quick, else approximate with its recall measured.
 
-In every run the recall is estimated on a sample, and the search goes on, step by step,
-until it holds what was promised: neighbours of neighbours in the full space, then more
-cells and more components, then all pairs.
+In every run all distances of a few sampled rows are computed.  By them the search is
+planned (how many components, cells and candidates it takes), the recall is estimated after
+each step, and the search goes on until it holds what was promised: neighbours of
+neighbours, then more cells, then all pairs.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -16,17 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FastxaiWarning
-from .cells import Cells, build_cells, near_cells
+from .approximate import search_approximately
 from .copies import Copies, find_copies, give_back
+from .estimate import Lists
 from .external import search_external
 from .spaces import EUCLIDEAN, NATIVE, from_euclidean, is_sparse, to_euclidean
 
-# Multiplications and comparisons of all pairs that are quicker than anything clever.
-_QUICK = 2e11
+# Multiplications of all pairs that are quicker than anything clever.
+_QUICK = 1e11
 # Above this all pairs take hours: the recall reached so far is returned with a warning.
 _TOO_MANY = 2e15
-_SAMPLE = 256
-SLICE = 2048
+_ROWS = 4096
 
 
 class SearchResult(NamedTuple):
@@ -40,28 +41,6 @@ class SearchResult(NamedTuple):
     recall: float
 
 
-class _Effort(NamedTuple):
-    """How hard to look: share of the variance kept, cells probed, candidates a neighbour."""
-
-    share: float
-    widest: int
-    probes: int
-    factor: int
-
-
-USUAL = _Effort(0.88, 160, 8, 4)
-_CAREFUL = _Effort(0.93, 192, 10, 4)
-HARD = _Effort(0.97, 320, 32, 8)
-_CAREFUL_ABOVE = 0.97
-
-
-class Lists(NamedTuple):
-    """Neighbours found so far, and their squared distances, (n, k) each."""
-
-    indices: NDArray[np.int32]
-    squares: NDArray[np.float32]
-
-
 def backend() -> Any:
     """The package with the kernels."""
     from fastxai_kernels import select
@@ -69,12 +48,11 @@ def backend() -> Any:
     return select("cpu")
 
 
-def _exact(kernels: Any, X: NDArray[np.float32], k: int, advance: Callable[[int], None]) -> Lists:
+def _exact(kernels: Any, X: NDArray[np.float32], k: int, advance: Callable[[float], None]) -> Lists:
     n = len(X)
     lists = Lists(np.empty((n, k), np.int32), np.empty((n, k), np.float32))
-    rows = max(256, min(SLICE, int(2e10 / max(1, n * X.shape[1])) // 256 * 256))
-    for start in range(0, n, rows):
-        stop = min(start + rows, n)
+    for start in range(0, n, _ROWS):
+        stop = min(start + _ROWS, n)
         skip = np.arange(start, stop, dtype=np.int32)
         found, distances = kernels.nearest(X[start:stop], X, k, skip)
         lists.indices[start:stop] = found
@@ -83,105 +61,19 @@ def _exact(kernels: Any, X: NDArray[np.float32], k: int, advance: Callable[[int]
     return lists
 
 
-def _slices(cells: Cells, points: int) -> Iterator[tuple[int, int]]:
-    """Runs of whole cells of about so many points."""
-    first = 0
-    last_cell = len(cells.starts) - 1
-    while first < last_cell:
-        last = int(np.searchsorted(cells.starts, cells.starts[first] + points))
-        last = min(max(last, first + 1), last_cell)
-        yield first, last
-        first = last
-
-
-def _probe(
-    kernels: Any, X: NDArray[np.float32], k: int, effort: _Effort, advance: Callable[[int], None]
-) -> Lists:
-    """Candidates from the nearest cells, ranked by their distances in the full space."""
-    cells = build_cells(kernels, X, effort.share, effort.widest)
-    near = near_cells(kernels, cells, min(effort.probes, len(cells.centroids)))
-    width = min(max(effort.factor * k, k + 32), len(X) - 1)
-    lists = Lists(np.empty((len(X), k), np.int32), np.empty((len(X), k), np.float32))
-    for first, last in _slices(cells, 8192):
-        found = kernels.probe_cells(
-            cells.points, cells.starts, cells.centroids, near, first, last, width
-        )
-        rows = cells.order[cells.starts[first] : cells.starts[last]]
-        indices, squares = kernels.rerank(X, X, rows, found, cells.order, k)
-        lists.indices[rows] = indices
-        lists.squares[rows] = squares
-        advance(len(rows))
-    return lists
-
-
-def _join(
-    kernels: Any, X: NDArray[np.float32], lists: Lists, advance: Callable[[int], None]
-) -> Lists:
-    """Every point tries the neighbours of its neighbours."""
-    n, k = lists.indices.shape
-    new = Lists(np.empty_like(lists.indices), np.empty_like(lists.squares))
-    for start in range(0, n, 8192):
-        stop = min(start + 8192, n)
-        indices, squares = kernels.join_neighbors(X, *lists, min(k, 12), start, stop)
-        new.indices[start:stop] = indices
-        new.squares[start:stop] = squares
-        advance(stop - start)
-    return new
-
-
-class Truth(NamedTuple):
-    """The distance of the k-th true neighbour for a sample of rows."""
-
-    rows: NDArray[np.int64]
-    last: NDArray[np.float32]
-
-    def recall(self, lists: Lists) -> float:
-        """The share of the sampled rows' true neighbours that are in their lists."""
-        # Counted by distance: which one of several equally near points is found is no matter.
-        near = lists.squares[self.rows] <= self.last[:, None] * np.float32(1 + 1e-5)
-        return float(near.mean())
-
-
-def sample_truth(kernels: Any, X: NDArray[np.float32], k: int, seed: int) -> Truth:
-    """The truth about some rows, by all their distances."""
-    n = len(X)
-    rows = np.sort(np.random.default_rng(seed).choice(n, min(_SAMPLE, n), replace=False))
-    _, distances = kernels.nearest(np.ascontiguousarray(X[rows]), X, k, rows.astype(np.int32))
-    return Truth(rows, distances[:, -1] ** 2)
-
-
 def _approximate(
     kernels: Any,
     X: NDArray[np.float32],
     k: int,
     promised: float,
     seed: int,
-    advance: Callable[[int], None],
+    advance: Callable[[float], None],
 ) -> tuple[Lists, float]:
     n, d = X.shape
-    pairs = float(n) * n * max(d, 16) * 2
-    truth = sample_truth(kernels, X, k, seed)
-    lists = _probe(kernels, X, k, _CAREFUL if promised > _CAREFUL_ABOVE else USUAL, advance)
-    recall = truth.recall(lists)
-
-    def join_while_it_helps() -> None:
-        nonlocal lists, recall
-        for _ in range(6):
-            before = recall
-            lists = _join(kernels, X, lists, advance)
-            recall = truth.recall(lists)
-            if recall >= promised or recall - before < 0.2 * (promised - recall):
-                return
-
-    if recall < promised:
-        join_while_it_helps()
-    if recall < promised and pairs > 10 * _QUICK:
-        harder = _probe(kernels, X, k, HARD, advance)
-        if truth.recall(harder) > recall:
-            lists, recall = harder, truth.recall(harder)
-        join_while_it_helps()
-    if recall < promised and pairs <= _TOO_MANY:
-        lists, recall = _exact(kernels, X, k, advance), 1.0
+    all_pairs = 2.0 * n * n * d <= _TOO_MANY
+    lists, recall = search_approximately(kernels, X, k, promised, seed, advance, all_pairs)
+    if lists is None:
+        return _exact(kernels, X, k, advance), 1.0
     if recall < promised:
         warnings.warn(
             f"the neighbour search reached a recall of {recall:.3f}, short of the promised "
@@ -199,11 +91,11 @@ def _search_native(
     k: int,
     promised: float,
     seed: int,
-    advance: Callable[[int], None],
+    advance: Callable[[float], None],
 ) -> tuple[Lists, float]:
     """Neighbours by Euclidean distance; exact copies are searched once."""
     n, d = X.shape
-    if float(n) * n * max(d, 16) * 2 <= _QUICK:
+    if promised >= 1 or 2.0 * n * n * max(d, 16) <= _QUICK:
         return _exact(kernels, X, k, advance), 1.0
     copies = find_copies(X, kernels.hash_rows(X))
     if not copies.matter:
@@ -217,7 +109,7 @@ def _search_copies(
     k: int,
     promised: float,
     seed: int,
-    advance: Callable[[int], None],
+    advance: Callable[[float], None],
     copies: Copies,
 ) -> tuple[Lists, float]:
     unique = np.ascontiguousarray(X[copies.firsts])
@@ -225,7 +117,7 @@ def _search_copies(
     few = min(k, u - 1)
     if few == 0:
         lists, recall = Lists(np.empty((u, 0), np.int32), np.empty((u, 0), np.float32)), 1.0
-    elif float(u) * u * max(X.shape[1], 16) * 2 <= _QUICK:
+    elif 2.0 * u * u * max(X.shape[1], 16) <= _QUICK:
         lists, recall = _exact(kernels, unique, few, advance), 1.0
     else:
         lists, recall = _approximate(kernels, unique, few, promised, seed, advance)
@@ -291,5 +183,7 @@ def memory_needed(X: Any, k: int, metric: Any) -> float:
         held = 2.0 * X.data.nbytes if is_sparse(X) else 4.0 * n * d
         return held + 6 * lists + 400.0 * n
     changed = 0.0 if metric in EUCLIDEAN else 4.0 * n * (d + 1)
-    projected = 2 * 4.0 * n * min(d, USUAL.widest)
-    return changed + projected + 4 * lists + 64.0 * n + 2**28
+    # Projected points twice, lists of candidates twice (see `approximate`), the rest small.
+    width, length = d if d <= 64 else min(d, 128), max(4 * k, k + 48)
+    held = 8 * width + max(4 * width, 16 * length) + 8 * k + 100
+    return changed + lists + n * held + 2**28
