@@ -91,6 +91,8 @@ def spectral(stages: Stages, data: str, graph: str, out: str) -> dict[str, Any]:
 
     with stages("import"):
         from fastxai.embed.spectral import spectral_start
+
+        _kernels()
     edges = scipy.sparse.csr_array(scipy.sparse.load_npz(graph))
     start, calls = repeat(lambda: spectral_start(edges, 2, seed=0), 2)
     np.save(out, np.asarray(start, np.float32))

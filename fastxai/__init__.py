@@ -1,4 +1,4 @@
-"""Look at your data and look at your model, at a size where other tools make you wait.
+"""Look at your data: PCA and UMAP of millions of points, by compiled kernels.
 
 ``import fastxai`` is cheap: every name is loaded when it is first used.
 """

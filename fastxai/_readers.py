@@ -97,7 +97,7 @@ def read_idx(path: Path) -> NDArray[Any]:
             shape = struct.unpack(f">{dimensions}I", file.read(4 * dimensions))
             dtype = np.dtype(_IDX_TYPES[kind])
             start, wanted = file.tell(), int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            if path.suffix != ".gz" and wanted and path.stat().st_size >= start + wanted:
+            if path.suffix.lower() != ".gz" and wanted and path.stat().st_size >= start + wanted:
                 return np.memmap(path, dtype, "r", start, shape)
             data = file.read(wanted)
     except (struct.error, EOFError, OSError, zlib.error) as error:
@@ -283,11 +283,11 @@ def read_parquet_column(path: Path) -> NDArray[Any]:
 
 
 def _open(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")
 
 
 def _open_text(path: Path) -> Any:
-    opener = gzip.open if path.suffix == ".gz" else open
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
     return opener(path, "rt", encoding="utf-8-sig", newline="")
 
 

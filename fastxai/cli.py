@@ -74,10 +74,10 @@ def embed(
         raise click.UsageError("--labels are shown in the picture: give --plot")
     from .io import check_output, save_matrix
 
-    if out is not None:
-        check_output(out)
-    if plot is not None:
-        check_output(plot, _PICTURES)
+    for file, endings in ((out, None), (plot, _PICTURES)):
+        if file is not None:
+            check_output(file, endings)
+            _not_an_input(file, input, labels)
     begun = time.perf_counter()
     table, classes = _read(input, key, labels)
     options = {"n_components": n_components, "random_state": seed, **given}
@@ -92,6 +92,13 @@ def embed(
         files = " and ".join(str(file) for file in (out, plot) if file is not None)
         seconds = time.perf_counter() - begun
         click.echo(f"{n:,} x {d} embedded in {seconds:.1f} s ({stages}): {files}", err=True)
+
+
+def _not_an_input(file: Path, *inputs: Path | str | None) -> None:
+    """Refuse to replace what is read."""
+    for name in inputs:
+        if name is not None and file.exists() and Path(name).exists() and file.samefile(name):
+            raise click.UsageError(f"{file} is an input: give the output another name")
 
 
 def _read(path: Path, key: str | None, labels: str | None) -> tuple[Any, Any]:
@@ -166,9 +173,12 @@ def demo(data: str, out: Path | None, seed: int, threads: int | None, quiet: boo
     embedding, _, _ = _run("umap", points.data, {"random_state": seed}, threads, quiet)
     seconds = time.perf_counter() - begun
     _picture(out, embedding, points.target, names=points.names)
+    from fastxai_kernels.cpu._threads import threads as using
+
     from .metrics.embedding import label_accuracy
 
-    accuracy = label_accuracy(embedding, points.target)
+    with using(threads):
+        accuracy = label_accuracy(embedding, points.target)
     n, d = points.data.shape
     click.echo(
         f"{data}: {n:,} x {d} in {seconds:.1f} s; the 10 nearest neighbours in the picture "

@@ -1,4 +1,4 @@
-"""Three rooms, the same furniture: backends have the same files, functions and parameters."""
+"""Two rooms, the same furniture: backends have the same files, functions and parameters."""
 
 from __future__ import annotations
 

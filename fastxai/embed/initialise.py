@@ -34,13 +34,17 @@ def check_init(init: Any, n_points: int, n_components: int) -> None:
                 f"shape ({n_points}, {n_components})"
             )
         return
-    shape = np.shape(init)
+    try:
+        init = np.asarray(init, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"init is no array of numbers: {error}") from None
+    shape = init.shape
     if len(shape) != 2 or shape[1] != n_components or not 0 < shape[0] <= n_points:
         raise InvalidInputError(
             f"init has the shape {shape}; positions of {n_points} points in {n_components} "
             "dimensions were expected (fewer rows for a map that grows)"
         )
-    if np.isinf(np.asarray(init, np.float64)).any():
+    if np.isinf(init).any():
         raise InvalidInputError("init holds infinity; mark points without a place by NaN")
 
 
@@ -80,7 +84,7 @@ def start_positions(
     elif init == "pca":
         places = _principal(X, n, n_components)
     else:
-        places = spectral_start(graph, n_components, seed, advance=advance)
+        return scaled(spectral_start(graph, n_components, seed, advance=advance), random)
     advance(1.0)
     return scaled(places, random)
 

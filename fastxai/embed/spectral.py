@@ -32,6 +32,7 @@ _ROUNDS = 10
 _TOLERANCE = 0.5
 _FINEST, _COARSEST = 2e-5, 2e-3
 _ROOM = 1.3  # between components
+_MANY = 1000  # components; the smaller ones of more go around the others
 
 
 class Spectrum(NamedTuple):
@@ -193,14 +194,21 @@ def _apart(sizes: NDArray[Any], n_components: int) -> NDArray[np.float64]:
     """Centres (c, 1) or (c, 2) of discs of these areas, the largest first, none on another.
 
     Each goes as far out as it must, in directions a golden angle apart (Vogel 1979), or on a
-    line to both sides in turn.
+    line to both sides in turn.  Beyond a thousand a spiral goes on, or the line.
     """
     radii = _ROOM * np.sqrt(sizes / math.pi)
     turns = np.arange(len(sizes)) * math.pi * (3 - math.sqrt(5) if n_components == 2 else 1)
     directions = np.stack([np.cos(turns), np.sin(turns)], axis=1)[:, :n_components]
     centres = np.zeros((len(sizes), n_components))
-    for i in range(1, len(sizes)):
+    few = min(len(sizes), _MANY)
+    for i in range(1, few):
         centres[i] = _first_gap(centres[:i], radii[:i] + radii[i], directions[i]) * directions[i]
+    if few < len(sizes):
+        taken = float((np.linalg.norm(centres[:few], axis=1) + radii[:few]).max()) + radii[few]
+        # The next ring's area, or length, is what the discs so far need.
+        need = np.cumsum(4 * np.square(radii[few:])) if n_components == 2 else None
+        far = taken + 2 * np.cumsum(radii[few:]) if need is None else np.sqrt(taken**2 + need)
+        centres[few:] = far[:, None] * directions[few:]
     return centres
 
 

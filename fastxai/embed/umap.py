@@ -398,6 +398,12 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "unique=True and given neighbours: build them with neighbors(X, unique=True)"
             )
         graph = as_neighbor_graph(given, points.shape[0], k, metric=self.metric)
+        vectors = self.metric != "precomputed" and graph.X is not None
+        if vectors and graph.X.shape[1] != points.shape[1]:
+            raise InvalidInputError(
+                f"X has {points.shape[1]} features, and the given neighbours were sought among "
+                f"points with {graph.X.shape[1]}"
+            )
         if graph.X is None and graph.metric != "precomputed" and self.metric != "precomputed":
             graph = NeighborGraph(
                 graph.indices,

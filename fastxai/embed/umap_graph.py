@@ -17,6 +17,7 @@ _BOUNDS = {"correlation": 2.0, "cosine": 2.0} | dict.fromkeys(
 )
 _CLASSES = ("categorical",)
 _TARGET_METRICS = ("euclidean", "l2", "manhattan", "l1", "chebyshev", "cosine", "correlation")
+_ANGLES = ("cosine", "correlation")
 _UNKNOWN = 1.0  # distance of a point without a target to all others
 
 
@@ -98,15 +99,18 @@ def check_targets(y: Any, n_points: int, target_metric: Any) -> Targets:
         classes = encode_classes(values)
         return Targets(classes, None, classes >= 0)
     try:
-        numbers = values.astype(np.float32).reshape(n_points, -1)
+        wide = values.astype(np.float64).reshape(n_points, -1)
     except (TypeError, ValueError):
         raise InvalidInputError(
             f"target_metric={target_metric!r} takes numbers, and y holds {values.dtype}; "
             "for classes leave target_metric='categorical'"
         ) from None
-    if np.isinf(numbers).any():
+    if np.isinf(wide).any():
         raise InvalidInputError("y holds infinity; mark unknown targets by NaN")
-    return Targets(None, numbers, np.asarray(~np.isnan(numbers).any(axis=1)))
+    known = np.asarray(~np.isnan(wide).any(axis=1))
+    if known.any() and target_metric not in _ANGLES:
+        wide = wide - np.median(wide[known], axis=0)  # of times, single precision keeps minutes
+    return Targets(None, wide.astype(np.float32), known)
 
 
 def encode_classes(values: NDArray[Any]) -> NDArray[np.int32]:
@@ -119,7 +123,13 @@ def encode_classes(values: NDArray[Any]) -> NDArray[np.int32]:
     """
     if values.dtype.kind == "O":
         unknown = np.array([_is_unknown(value) for value in values], bool)
-        names = values.astype(str)
+        kinds = sorted(
+            dict.fromkeys(values[~unknown]), key=lambda kind: (str(kind), str(type(kind)))
+        )
+        number = {kind: i for i, kind in enumerate(kinds)}
+        names = np.array(
+            [number.get(v, -1) if not u else -1 for v, u in zip(values, unknown, strict=True)]
+        )
     else:
         unknown = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
         if values.dtype.kind in "if":

@@ -70,7 +70,13 @@ def take_neighbors_of(graph: NeighborGraph, value: Any, k: int, kernels: Any) ->
             "this UMAP was fitted to distinct rows (unique=True), of which given indices say "
             "nothing: give transform the new rows themselves"
         )
-    given: Any = value[0] if isinstance(value, tuple) else value
+    given: Any = value
+    if isinstance(value, tuple):
+        if len(value) < 2 or any(np.ndim(part) != 2 for part in value[:2]):
+            raise InvalidInputError(
+                "transform takes (indices, distances), two matrices with one row a new point"
+            )
+        given = value[0]
     indices, distances = as_query_lists(value, np.shape(given)[0], graph.n_points, k)
     lowest = np.where(distances == 0, indices, _NONE).min(axis=1, initial=_NONE)
     known = np.where(lowest < _NONE, lowest, -1).astype(np.int32)

@@ -1,7 +1,7 @@
 """Hot loops of fastxai: arrays and numbers in, arrays and numbers out.
 
-Three rooms with the same furniture: ``reference`` (NumPy float64, the specification),
-``cpu`` (Numba) and ``gpu`` (Triton).  `select` is the one place where a room is chosen.
+Two rooms with the same furniture: ``reference`` (NumPy float64, the specification) and
+``cpu`` (Numba, float32).  `select` is the one place where a room is chosen.
 """
 
 from importlib import import_module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,19 @@ from threadpoolctl import ThreadpoolController
 _lock = threading.Lock()
 _inside = 0
 _limits: Any = None
+
+
+def _begin_anew() -> None:
+    """A forked child has none of the threads that were inside, nor may it wait for them."""
+    global _lock, _inside, _limits
+    _lock = threading.Lock()
+    if _inside:
+        _limits.__exit__(None, None, None)
+    _inside, _limits = 0, None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 @contextmanager

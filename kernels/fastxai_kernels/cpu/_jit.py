@@ -41,6 +41,16 @@ kernels: list[Kernel] = []
 _compiling = threading.RLock()
 
 
+def _begin_anew() -> None:
+    """A forked child does not wait for a thread of its parent to end compiling."""
+    global _compiling
+    _compiling = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 def array_in(dtype: Any, ndim: int) -> types.Array:
     """A C-contiguous argument that the kernel only reads."""
     return types.Array(dtype, ndim, "C", readonly=True)

@@ -99,10 +99,10 @@ def parallel_for(work: Callable[..., Any], n: int, grain: int, *arguments: Any) 
             stop = True  # the other threads need not finish what will be thrown away
             raise
 
-    helpers: list[Future[None]] = [
-        _pool(workers - 1).submit(take_chunks) for _ in range(workers - 1)
-    ]
+    helpers: list[Future[None]] = []
     try:
+        for _ in range(workers - 1):
+            helpers.append(_pool(workers - 1).submit(take_chunks))
         take_chunks()
     finally:
         stop = True

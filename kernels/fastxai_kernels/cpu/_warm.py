@@ -27,6 +27,16 @@ _compiled = False
 _lock = threading.Lock()
 
 
+def _begin_anew() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+# A forked child does not wait for a thread of its parent.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 def all_kernels() -> list[_jit.Kernel]:
     """Every kernel of this backend, the longest source first."""
     package = Path(__file__).parent

@@ -123,9 +123,10 @@ def coarsen(
     np.cumsum(np.bincount(owner, minlength=count), out=starts[1:])
     given = (indptr, indices, weights, owner, members, starts)
     counts, none = np.empty(count, np.int64), (np.empty(0, np.int32), np.empty(0, np.float32))
-    parallel_for(_add_up, count, _GRAIN, *given, False, counts, *none)
+    grain = max(_GRAIN, count // 256)  # each chunk has a table of all aggregates
+    parallel_for(_add_up, count, grain, *given, False, counts, *none)
     places = np.zeros(count + 1, np.int64)
     np.cumsum(counts, out=places[1:])
     columns, sums = np.empty(places[-1], np.int32), np.empty(places[-1], np.float32)
-    parallel_for(_add_up, count, _GRAIN, *given, True, places, columns, sums)
+    parallel_for(_add_up, count, grain, *given, True, places, columns, sums)
     return places, columns, sums

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._jit import array_in, array_out, b1, f32, i32, i64, inlined, kernel
+from ._jit import array_in, array_out, f32, i32, i64, inlined, kernel
 from ._threads import parallel_for
 
 _GRAIN = 2048
@@ -226,17 +226,16 @@ def _sorted_row(indices, strengths, names, values):
 
 @kernel(
     *(array_in(i32, 2), array_in(f32, 2), array_in(i64, 1), array_in(i32, 1), array_in(f32, 1)),
-    *(f32, b1, array_out(i64, 1), array_out(i32, 1), array_out(f32, 1), i64, i64),
+    *(f32, array_out(i64, 1), array_out(i32, 1), array_out(f32, 1), i64, i64),
 )
-def _unite(
-    indices, strengths, turned, sources, backs, mix, fill, places, columns, weights, start, stop
-):
-    """Merge each row with its transposed row: first counted into ``places``, then filled in."""
-    names = np.empty(indices.shape[1] + 1, np.int32)
-    values = np.empty(indices.shape[1] + 1, np.float32)
+def _unite(indices, strengths, turned, sources, backs, mix, counts, columns, weights, start, stop):
+    """Merge each row with its transposed row, at a place that is surely wide enough."""
+    width = indices.shape[1]
+    names = np.empty(width + 1, np.int32)
+    values = np.empty(width + 1, np.float32)
     for i in range(start, stop):
         count = _sorted_row(indices[i], strengths[i], names, values)
-        to = places[i]
+        to = i * width + turned[i]
         found = 0
         a = 0
         b = turned[i]
@@ -256,12 +255,24 @@ def _unite(
                 b += 1
             w = mix * (p + q - p * q) + (np.float32(1.0) - mix) * (p * q)
             if w > np.float32(0.0):
-                if fill:
-                    columns[to + found] = j
-                    weights[to + found] = w
+                columns[to + found] = j
+                weights[to + found] = w
                 found += 1
-        if not fill:
-            places[i] = found
+        counts[i] = found
+
+
+@kernel(
+    *(array_in(i64, 1), i64, array_in(i32, 1), array_in(f32, 1), array_in(i64, 1)),
+    *(array_out(i32, 1), array_out(f32, 1), i64, i64),
+)
+def _close_up(turned, width, columns, weights, indptr, to_columns, to_weights, start, stop):
+    """Rows one behind the other."""
+    for i in range(start, stop):
+        o = i * width + turned[i]
+        for e in range(indptr[i], indptr[i + 1]):
+            to_columns[e] = columns[o]
+            to_weights[e] = weights[o]
+            o += 1
 
 
 def fuzzy_union(
@@ -276,11 +287,14 @@ def fuzzy_union(
     ends = turned[:-1].copy()
     for first in range(0, n, 1 << 20):  # in order: no two threads may fill one list
         _turn(indices, strengths, ends, sources, backs, first, min(first + (1 << 20), n))
-    mix, lists = np.float32(set_op_mix_ratio), (indices, strengths, turned, sources, backs)
-    counts, none = np.empty(n, np.int64), (np.empty(0, np.int32), np.empty(0, np.float32))
-    parallel_for(_unite, n, _GRAIN, *lists, mix, False, counts, *none)
+    width = indices.shape[1]
+    room = n * width + len(valid)
+    wide, strong = np.empty(room, np.int32), np.empty(room, np.float32)
+    lists, counts = (indices, strengths, turned, sources, backs), np.empty(n, np.int64)
+    mix = np.float32(set_op_mix_ratio)
+    parallel_for(_unite, n, _GRAIN, *lists, mix, counts, wide, strong)
     indptr = np.zeros(n + 1, np.int64)
     np.cumsum(counts, out=indptr[1:])
     columns, weights = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    parallel_for(_unite, n, _GRAIN, *lists, mix, True, indptr, columns, weights)
+    parallel_for(_close_up, n, _GRAIN, turned, width, wide, strong, indptr, columns, weights)
     return indptr, columns, weights

@@ -151,6 +151,8 @@ def ritz(
         )  # fmt: skip
         moved = image[:, : block.shape[1]].astype(np.float64)
         small = _products(tall, moved)
+        lost = np.flatnonzero(~tall.any(axis=0))
+        small[lost, lost] = -2.0  # what has no direction comes after every eigenvalue
         values, turn = np.linalg.eigh((small + small.T) / 2)
         values, turn = values[::-1], turn[:, ::-1]
         vectors = tall @ turn

@@ -47,11 +47,10 @@ from numpy.typing import NDArray
 
 from ._jit import array_in, array_out, f32, i32, i64, inlined, kernel, u64
 from ._random import below, mix, mix_int
-from ._threads import parallel_for
+from ._threads import parallel_for, thread_count
 
 BLOCK = 16
-_GRAIN = 1024
-_FILL_GRAIN = 65536
+_FILL_GRAIN = 8192
 
 
 @inlined
@@ -114,7 +113,7 @@ _FORCES = (f32, f32, f32, f32, f32)
     *(array_in(f32, 2), array_in(f32, 2), *_EDGES, array_in(u64, 1)),
     *(array_in(f32, 2), array_in(i32, 1), *_FORCES, u64, i64, array_out(f32, 2), i64, i64),
 )
-def epoch_2d(
+def _epoch_2d(
     own, others, indptr, indices, weights, blocks, keys,
     listed, names, a, b, gamma, pull_rate, alpha, base, same, moved, start, stop,
 ):  # fmt: skip
@@ -180,7 +179,7 @@ def epoch_2d(
     *(array_in(f32, 2), array_in(f32, 2), *_EDGES, array_in(u64, 1)),
     *(array_in(f32, 2), array_in(i32, 1), *_FORCES, u64, i64, array_out(f32, 2), i64, i64),
 )
-def epoch_nd(
+def _epoch_nd(
     own, others, indptr, indices, weights, blocks, keys,
     listed, names, a, b, gamma, pull_rate, alpha, base, same, moved, start, stop,
 ):  # fmt: skip
@@ -318,7 +317,9 @@ def _run(
     )
     listed = np.empty((width, n + BLOCK), np.float32)
     names = np.empty(n + BLOCK, np.int32)
-    epoch = epoch_2d if width == 2 else epoch_nd
+    epoch = _epoch_2d if width == 2 else _epoch_nd
+    # A vertex moves by itself: chunks may follow the threads.  A call costs 20 microseconds.
+    grain = max(256, rows // (8 * thread_count()))
     spare = np.empty(own.shape, np.float32)
     own = own.copy()
     for number in range(first, last):
@@ -332,7 +333,7 @@ def _run(
         )
         alpha = learning_rate * (1.0 - number / n_epochs)
         parallel_for(
-            epoch, rows, _GRAIN, own, fixed, indptr, indices, weights, blocks, keys,
+            epoch, rows, grain, own, fixed, indptr, indices, weights, blocks, keys,
             listed, names, np.float32(a), np.float32(b), np.float32(gamma),
             np.float32(2 * alpha if same else alpha), np.float32(alpha), np.uint64(base),
             int(same), spare,
