@@ -173,7 +173,7 @@ def by_blas(step: Any) -> list[str]:
 def _queries(X: Any) -> Any:
     with patch.multiple(queries, _FEW_NUMBERS=0, _FEW_POINTS=0):
         index = queries.QueryIndex(X, recall=0.5)
-    assert index._plan is not None
+    assert index._plan(10) is not None
     return np.concatenate(index.query(X[:300] + np.float32(0.5), 10), axis=1)
 
 

@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 
 import fastxai
 from fastxai import FastxaiWarning, InvalidInputError, NeighborGraph, NotEnoughMemoryError
+from fastxai.embed import adapters
 from fastxai.embed import neighbors as module
 from fastxai.embed.adapters import as_neighbor_graph, as_query_lists
 from fastxai.progress import open_progress
@@ -235,6 +236,11 @@ BAD_MATRICES = {
 }
 
 
+def test_distances_take_no_arguments_of_a_metric():
+    with pytest.raises(InvalidInputError, match="takes no arguments"):
+        fastxai.neighbors(np.eye(9), 1, metric="precomputed", metric_kwds={"p": 3})
+
+
 @pytest.mark.parametrize(("D", "message"), BAD_MATRICES.values(), ids=BAD_MATRICES.keys())
 def test_bad_matrices_of_distances(D, message):
     with pytest.raises(InvalidInputError, match=message):
@@ -349,7 +355,7 @@ BAD_LISTS = {
     "a sparse matrix of another shape": (sparse.csr_matrix((N, N + 1)), "shape"),
     "a sparse matrix with too few": (sparse.csr_matrix(np.eye(N, k=1)), "1 are given"),
     "a graph of other points": (
-        NeighborGraph(np.zeros((3, 5)), np.zeros((3, 5))),
+        NeighborGraph([[1], [0], [0]], np.zeros((3, 1))),
         "neighbours of 3 points",
     ),
 }
@@ -359,6 +365,62 @@ BAD_LISTS = {
 def test_bad_lists(value, message):
     with pytest.raises(InvalidInputError, match=message):
         as_neighbor_graph(value, N, K)
+
+
+def _graph_of(change=None, **options):
+    indices, distances = truth(points(), K)
+    if change is not None:
+        change(indices, distances)
+    return NeighborGraph(indices, distances, **options)
+
+
+def _put(which, place, value):
+    return lambda i, d: (i if which == "indices" else d).__setitem__(place, value)
+
+
+BAD_GRAPHS = {
+    "NaN": (_put("distances", (9, 1), np.nan), "row 9, column 1: the distance is NaN"),
+    "negative": (_put("distances", (8, 0), -1.0), "row 8, column 0.*negative"),
+    "unsorted": (_put("distances", (6, 3), 0.0), "row 6.*sort each row"),
+    "out of range": (_put("indices", (7, 2), N), "row 7, column 2: neighbour 120 is not one"),
+    "the point itself": (_put("indices", (5, 1), 5), "row 5, column 1.*leave the point itself out"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_GRAPHS.values(), ids=BAD_GRAPHS.keys())
+def test_graphs_of_bad_lists(change, message):
+    with pytest.raises(InvalidInputError, match=message):
+        _graph_of(change)
+
+
+def test_graphs_of_indices_that_are_no_integers():
+    indices, distances = truth(points(), K)
+    with pytest.raises(InvalidInputError, match="must be integers"):
+        NeighborGraph(indices * 1.0, distances)
+
+
+BAD_GROUPS = {
+    "out of range": ([*range(N), N], "row 120: 120 is not one of the points 0 to 119"),
+    "negative": ([*range(N), -1], "row 120: -1"),
+    "a point without rows": ([*range(N - 1), 0], "no row is point 119"),
+    "no integers": (np.arange(N) * 1.0, "vector of integers"),
+    "two dimensions": (np.zeros((N, 1), int), "vector of integers"),
+}
+
+
+@pytest.mark.parametrize(("groups", "message"), BAD_GROUPS.values(), ids=BAD_GROUPS.keys())
+def test_bad_groups(groups, message):
+    with pytest.raises(InvalidInputError, match=message):
+        _graph_of(groups=groups)
+
+
+def test_an_infinite_distance_in_a_graph_is_no_neighbour():
+    assert _graph_of(_put("distances", (4, K - 1), np.inf)).indices[4, -1] == -1
+
+
+def test_what_is_known_to_be_true_is_not_checked_again(monkeypatch):
+    monkeypatch.setattr(adapters, "check_lists", None)
+    assert fastxai.neighbors(points(), K).take(2).n_neighbors == 2
 
 
 @pytest.mark.parametrize("form", ["lists", "sparse matrix"])
@@ -510,11 +572,43 @@ def _later(path):
     np.savez(path, kind="fastxai NeighborGraph", schema=99)
 
 
+def _text_as_schema(path):
+    np.savez(path, kind="fastxai NeighborGraph", schema="one")
+
+
+def _changed_file(**changes):
+    def write(path):
+        fastxai.neighbors(points(), K).save(path)
+        with np.load(path) as file:
+            np.savez(path, **{**file, **changes})
+
+    return write
+
+
+def _one_array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
 def _text(path):
     path.write_text("neighbours")
 
 
-@pytest.mark.parametrize("write", [_foreign, _later, _text], ids=["arrays", "later", "text"])
+FOREIGN = {
+    "arrays": _foreign,
+    "later": _later,
+    "a text as schema": _text_as_schema,
+    "text": _text,
+    "one array": _one_array,
+    "lists of one dimension": _changed_file(indices=np.arange(3), distances=np.zeros(3)),
+    "lists of no dimension": _changed_file(indices=np.int32(3), distances=np.float32(0)),
+    "a point among its own neighbours": _changed_file(indices=np.zeros((N, K), np.int32)),
+    "an infinite seed": _changed_file(search=np.array([np.inf, 0.95])),
+    "groups out of range": _changed_file(groups=np.full(N, N)),
+}
+
+
+@pytest.mark.parametrize("write", FOREIGN.values(), ids=FOREIGN.keys())
 def test_foreign_files_are_refused(tmp_path, write):
     write(tmp_path / "other.npz")
     with pytest.raises(InvalidInputError, match=r"other\.npz"):

@@ -1,15 +1,19 @@
 """The search for neighbours: its recall on data of every kind, copies, metrics."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.spatial.distance import cdist
 
-from fastxai.embed import external, search
+from fastxai.embed import external, project, queries, search
 from fastxai.embed.copies import find_copies, give_back
-from fastxai.embed.queries import QueryIndex, find_rows
+from fastxai.embed.queries import QueryIndex, RowIndex
 from fastxai.embed.search import find_neighbors
-from fastxai.errors import InvalidInputError
+from fastxai.errors import FastxaiWarning, InvalidInputError
+from fastxai.progress import Progress
 from fastxai_kernels import select
 
 K = 10
@@ -127,13 +131,49 @@ def test_many_points_under_other_metrics_go_through_pynndescent(monkeypatch):
     X = clusters(600, d=6)
     found = find_neighbors(X, K, metric="chebyshev")
     last = true_last(X, K, np.arange(600), "chebyshev")
-    assert (found.distances <= last[:, None] * (1 + 1e-4)).mean() > 0.9
+    share = (found.distances <= last[:, None] * (1 + 1e-4)).mean()
+    assert share > 0.9
+    assert abs(found.recall - share) < 0.05
     assert not (found.indices == np.arange(600)[:, None]).any()
 
 
 def test_an_unknown_metric_lists_the_known_ones():
     with pytest.raises(InvalidInputError, match="manhattan"):
         find_neighbors(clusters(100), 3, metric="crow flight")
+
+
+def test_points_of_tiny_far_clusters_have_all_their_neighbours(approximate):
+    X = clusters(4000)
+    X[:12] += np.float32(1e3) * np.arange(1, 13, dtype=np.float32)[:, None] // 4
+    found = find_neighbors(X, K)
+    assert (found.indices >= 0).all()
+    assert np.isfinite(found.distances).all()
+
+
+def test_a_recall_of_one_is_exact(approximate):
+    X = clusters(1500)
+    found = find_neighbors(X, K, recall=1)
+    assert found.recall == 1
+    np.testing.assert_allclose(found.distances[:, -1], true_last(X, K, np.arange(1500)), rtol=1e-4)
+
+
+def test_rows_in_turn_are_no_trap(approximate):
+    """Data may repeat with a period: a sample of every so-manyth row sees one class only."""
+    X = clusters(6000)
+    found = find_neighbors(X, K, recall=0.95)
+    for first in range(0, 30, 10):
+        rows = np.arange(first, 6000, 30)
+        near = found.distances[rows] <= true_last(X, K, rows)[:, None] * (1 + 1e-4)
+        assert near.mean() > 0.85
+
+
+def test_what_falls_short_is_said(approximate, monkeypatch):
+    monkeypatch.setattr(search, "_TOO_MANY", 0.0)
+    X = rng().standard_normal((6000, 96), np.float32)
+    with pytest.warns(FastxaiWarning, match=r"short of the promised 0\.95.*fastxai\.PCA") as caught:
+        found = find_neighbors(X, K, recall=0.95)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert abs(measured_recall(X, found) - found.recall) < 0.05
 
 
 def test_the_same_seed_finds_the_same(approximate):
@@ -185,7 +225,167 @@ def test_queries_hold_the_recall(index):
     assert (distances <= last[:, None] * (1 + 1e-4)).mean() > 0.93
 
 
+def test_queries_near_tiny_clusters_find_enough(index):
+    indices, _ = QueryIndex(np.concatenate([index[0], index[0][:3] + 1e4])).query(
+        index[0][:2] + np.float32(1e4), 12
+    )
+    assert (indices >= 0).all()
+    assert set(indices[0, :3].tolist()) == {12000, 12001, 12002}
+
+
 def test_a_known_row_is_found_by_its_values():
     X = np.repeat(clusters(50), 2, axis=0)
     wanted = np.concatenate([X[[5, 4]], X[:1] + 1])
-    assert find_rows(X, wanted).tolist() == [4, 4, -1]
+    assert RowIndex(X).find(wanted).tolist() == [4, 4, -1]
+
+
+# --- magnitudes --------------------------------------------------------------------------
+
+SCALES = [1e25, 1e-25, 3e37]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("way", ["all pairs", "approximate"])
+def test_huge_and_tiny_points_are_searched_like_others(scale, way, monkeypatch):
+    if way == "approximate":
+        monkeypatch.setattr(search, "_QUICK", 0.0)
+    X = (clusters(2500) / 20 * scale).astype(np.float32)
+    found = find_neighbors(X, K)
+    last = true_last(X.astype(np.float64) / scale, K, np.arange(len(X)))
+    assert np.isfinite(found.distances).all()
+    assert (found.distances / scale <= last[:, None] * (1 + 1e-4)).mean() > 0.93
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_queries_of_huge_and_tiny_points(scale):
+    X = (clusters(500) / 20 * scale).astype(np.float32)
+    indices, distances = QueryIndex(X).query(X[:20], 3)
+    expected = cdist(X[:20].astype(np.float64) / scale, X.astype(np.float64) / scale)
+    assert indices[:, 0].tolist() == list(range(20))
+    np.testing.assert_allclose(distances / scale, np.sort(expected, axis=1)[:, :3], rtol=1e-4)
+
+
+def test_distances_beyond_float32_are_its_largest_number():
+    X = np.array([[3e38], [-3e38], [2.9e38]], np.float32)
+    found = find_neighbors(X, 2)
+    assert found.indices.tolist() == [[2, 1], [2, 0], [0, 1]]
+    assert found.distances[0, 1] == np.finfo(np.float32).max
+
+
+@pytest.mark.parametrize(("points", "rows"), [(1.0, 1e25), (1e-25, 1.0), (1e-30, 1e30)])
+def test_new_rows_out_of_all_proportion_are_refused(points, rows):
+    index = QueryIndex((clusters(100) * points).astype(np.float32))
+    with pytest.raises(InvalidInputError, match=r"largest magnitude.*scale the features"):
+        index.query(np.full((1, 24), rows, np.float32), 3)
+
+
+# --- plans -------------------------------------------------------------------------------
+
+
+def test_more_neighbours_than_planned_first_hold_the_recall(index):
+    X, queries = index[0], index[0][:200] + np.float32(0.01)
+    _, distances = index[1].query(queries, 60)
+    last = np.sort(cdist(queries, X), axis=1)[:, 59]
+    assert (distances <= last[:, None] * (1 + 1e-4)).mean() > 0.93
+
+
+def test_earlier_queries_change_nothing(monkeypatch):
+    monkeypatch.setattr(queries, "_FEW_NUMBERS", 0)
+    monkeypatch.setattr(queries, "_FEW_POINTS", 0)
+    X = clusters(4000)
+    new, used = X[:50] + np.float32(0.3), QueryIndex(X)
+    used.query(new, 100)
+    used.query(new, 3)
+    again, fresh = used.query(new, 20), QueryIndex(X).query(new, 20)
+    assert sorted(used._plans) == [15, 32, 128]
+    assert all(np.array_equal(a, b) for a, b in zip(again, fresh, strict=True))
+
+
+def test_the_projection_has_a_widest(monkeypatch, approximate):
+    monkeypatch.setattr(project, "WIDEST", 20)
+    X = rng().standard_normal((3000, 96), np.float32)
+    rows = np.arange(0, 3000, 50, dtype=np.int32)
+    made, truth = project.choose_projection(select("cpu"), X, K, rows, 0.9, 0.99)
+    assert made.points.shape == (3000, 20)
+    assert made.length == project.longest_list(3000, K)
+    np.testing.assert_allclose(np.sqrt(truth.squares[:, -1]), true_last(X, K, rows), rtol=1e-4)
+
+
+# --- progress ----------------------------------------------------------------------------
+
+
+class Shown:
+    """Adds up what a stage is told."""
+
+    def __init__(self):
+        self.done = 0.0
+
+    def open(self, name, total):
+        return None
+
+    def advance(self, task, amount):
+        self.done += amount
+
+    def close(self, task, seconds):
+        pass
+
+
+TOLD = {
+    "approximate": DATA["clusters"],
+    "all pairs after all": lambda: rng().standard_normal((3000, 96), np.float32),
+    "copies": DATA["half of it copies"],
+    "nothing but copies": lambda: np.ones((300, 3), np.float32),
+}
+
+
+@pytest.mark.parametrize("make", TOLD.values(), ids=TOLD.keys())
+def test_progress_ends_at_its_total(approximate, make):
+    X, shown = make(), Shown()
+    find_neighbors(X, K, progress=Progress(shown))
+    assert shown.done == pytest.approx(len(X))
+
+
+# --- pynndescent -------------------------------------------------------------------------
+
+
+class Alone:
+    """In place of pynndescent's index: notes when two threads are in it at once."""
+
+    inside, met = 0, False
+
+    def _enter(self, answer):
+        Alone.inside += 1
+        time.sleep(0.005)
+        Alone.met |= Alone.inside > 1
+        Alone.inside -= 1
+        return answer
+
+    @property
+    def neighbor_graph(self):
+        indices = (np.arange(50)[:, None] + np.arange(K + 1)) % 50
+        return self._enter((indices, np.zeros((50, K + 1), np.float32)))
+
+    def query(self, rows, k):
+        return self._enter((np.zeros((1, k), np.int32), np.zeros((1, k), np.float32)))
+
+
+def test_one_thread_at_a_time_is_in_pynndescent(monkeypatch):
+    monkeypatch.setattr(external, "_few", lambda X, metric: False)
+    monkeypatch.setattr(external, "_index", lambda *_: Alone()._enter(Alone()))
+    X = clusters(50, 3)
+
+    def use(_):
+        find_neighbors(X, K, metric="chebyshev", recall=1e-9)
+        QueryIndex(X, metric="chebyshev").query(X[:4], 3)
+
+    with ThreadPoolExecutor(4) as callers:
+        list(callers.map(use, range(4)))
+    assert not Alone.met
+
+
+def test_a_tiny_scale_makes_no_neighbour_true():
+    X = clusters(200, 3) * np.float32(1e-9)
+    wrong = (np.arange(200)[:, None] + np.arange(1, K + 1)).astype(np.int32) % 200
+    assert external._recall(X, wrong, "chebyshev", {}, 0) < 0.5
+    right = find_neighbors(X, K, metric="chebyshev").indices
+    assert external._recall(X, right, "chebyshev", {}, 0) == 1

@@ -68,7 +68,7 @@ def as_neighbor_graph(
         lists = without_points(*_pair(value, n_points, n_points))
         longest = lists[0].shape[1]
     _enough(longest, n_neighbors, "the point itself not counted; ")
-    return NeighborGraph(lists[0], lists[1], metric=metric).take(n_neighbors)
+    return NeighborGraph._trusted(lists[0], lists[1], metric=metric).take(n_neighbors)
 
 
 def as_query_lists(value: Any, n_rows: int, n_points: int, n_neighbors: int) -> Lists:
@@ -142,18 +142,50 @@ def _pair(value: Any, n_rows: int, n_points: int) -> Lists:
             f"of distances, not {type(value).__name__}"
         )
     indices, distances = (np.asarray(part) for part in value[:2])
+    _check_form(indices, distances)
+    _same_rows(len(indices), n_rows)
+    check_lists(indices, distances, n_points)
+    return indices.astype(np.int32), distances.astype(np.float32)
+
+
+def check_graph(indices: Any, distances: Any, groups: Any) -> Lists:
+    """The lists of a graph, if they can be true; -1 at an infinite distance."""
+    indices, distances = np.asarray(indices), np.asarray(distances)
+    _check_form(indices, distances)
+    n = len(indices)
+    check_lists(indices, distances, n)
+    _refuse(
+        indices == np.arange(n)[:, None],
+        lambda i, j: "the point is its own neighbour; leave the point itself out",
+    )
+    if groups is not None:
+        _check_groups(np.asarray(groups), n)
+    distances = np.ascontiguousarray(distances, np.float32)
+    return np.where(np.isinf(distances), np.int32(-1), indices).astype(np.int32), distances
+
+
+def _check_groups(groups: NDArray[Any], n_points: int) -> None:
+    if groups.ndim != 1 or groups.dtype.kind not in "iu":
+        raise InvalidInputError("groups must be a vector of integers: the point of each row")
+    if len(groups) and not 0 <= groups.min() <= groups.max() < n_points:
+        wrong = int(np.argmax((groups < 0) | (groups >= n_points)))
+        raise InvalidInputError(
+            f"groups, row {wrong}: {groups[wrong]} is not one of the points 0 to {n_points - 1}"
+        )
+    if (empty := np.bincount(groups.astype(np.int64), minlength=n_points) == 0).any():
+        raise InvalidInputError(f"groups: no row is point {int(empty.argmax())}")
+
+
+def _check_form(indices: NDArray[Any], distances: NDArray[Any]) -> None:
     if indices.ndim != 2 or indices.shape != distances.shape:
         raise InvalidInputError(
             "indices and distances must be two matrices of the same shape, one row a point; "
             f"they have shapes {indices.shape} and {distances.shape}"
         )
-    _same_rows(len(indices), n_rows)
     if indices.dtype.kind not in "iu":
         raise InvalidInputError(f"indices must be integers, not {indices.dtype}")
     if distances.dtype.kind not in "iuf":
         raise InvalidInputError(f"distances must be numbers, not {distances.dtype}")
-    check_lists(indices, distances, n_points)
-    return indices.astype(np.int32), distances.astype(np.float32)
 
 
 def check_lists(indices: NDArray[Any], distances: NDArray[Any], n_points: int) -> None:

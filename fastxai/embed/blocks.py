@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fastxai_kernels.cpu._threads import parallel_for
 
 from ..errors import InvalidInputError
+from .spaces import is_sparse
 
 Float = NDArray[np.float64]
 Advance = Callable[[int], Any]
@@ -35,11 +35,6 @@ class Moments(NamedTuple):
 
     mean: Float
     scatter: Float
-
-
-def is_sparse(X: Any) -> bool:
-    """True for SciPy's sparse matrices and arrays."""
-    return bool(sparse.issparse(X))
 
 
 def is_wide(X: Any) -> bool:

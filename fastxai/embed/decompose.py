@@ -17,13 +17,13 @@ from .blocks import (
     Advance,
     Float,
     Moments,
-    is_sparse,
     is_wide,
     moments,
     read_rows,
     rows_per_block,
     sum_products,
 )
+from .spaces import is_sparse
 
 FEW = 2000  # up to so many features (or rows) the whole eigenproblem is quick
 _QUICK = 2e10  # multiplications so few that float64 costs nothing

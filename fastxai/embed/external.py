@@ -34,7 +34,11 @@ _SPARSE = {"euclidean": "euclidean", "l2": "euclidean", "cosine": "cosine", "man
 _FEW = 4096
 _FEW_CALLS = 2048  # points so few that a function is called for every pair: some seconds
 _WIDE = 30
+_SAMPLE = 96  # rows that the recall is estimated on
+_CALLS = 2_000_000  # of a function, for that: some seconds
 _ROWS = 512
+# Numba's default threading layer ends the process if two threads run parallel code at once.
+_PYNNDESCENT = threading.Lock()
 
 
 def _pairs(X: Any, rows: Any, metric: Any, metric_kwds: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -95,6 +99,7 @@ def _known_metric(metric: str | Callable[..., float]) -> None:
 
 
 def _index(X: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: int) -> Any:
+    """A new index; the caller holds the lock."""
     from pynndescent import NNDescent
 
     if callable(metric) and not hasattr(metric, "py_func"):
@@ -115,14 +120,48 @@ def _index(X: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: in
 
 
 def search_external(
-    X: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: int
+    X: Any, k: int, metric: Any, metric_kwds: Mapping[str, Any], seed: int, promised: float
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], float]:
-    """``k`` true neighbours of each row, and the recall if it is known; X may be sparse."""
+    """``k`` true neighbours of each row, and the recall; X may be sparse.
+
+    The recall is estimated, and the search widened if it falls short, where all distances
+    of a row can be had (see `_pairs`); else it is nan.
+    """
     _known_metric(metric)
     if _few(X, metric):
         return *_exact(X, X, k, metric, metric_kwds, leave_out=True), 1.0
-    indices, distances = _index(X, k + 1, metric, metric_kwds, seed).neighbor_graph
-    return *_without_self(indices, distances, k), float("nan")
+    for width in (k + 1, 2 * (k + 1)):
+        with _PYNNDESCENT:
+            indices, distances = _index(X, width, metric, metric_kwds, seed).neighbor_graph
+        lists = _without_self(indices[:, : k + 1], distances[:, : k + 1], k)
+        recall = _recall(X, lists[0], metric, metric_kwds, seed)
+        if not recall < promised:
+            break
+    return *lists, recall
+
+
+def _recall(
+    X: Any,
+    found: NDArray[np.int32],
+    metric: Any,
+    metric_kwds: Mapping[str, Any],
+    seed: int,
+) -> float:
+    """The share of true neighbours among those found, estimated on a sample of rows."""
+    known = _SPARSE if is_sparse(X) else _DENSE
+    called = callable(metric) and not is_sparse(X)
+    if not called and metric not in known:
+        return float("nan")
+    n, k = found.shape
+    count = min(_SAMPLE, max(8, _CALLS // n)) if called else _SAMPLE
+    rows = np.sort(np.random.default_rng(seed).choice(n, min(count, n), replace=False))
+    near = []
+    for row in rows:
+        distances = _pairs(X, X[row : row + 1], metric, metric_kwds)[0]
+        distances[row] = np.inf
+        last = np.partition(distances, k - 1)[k - 1]
+        near.append((found[row] >= 0) & (distances[found[row]] <= last * (1 + 1e-5)))
+    return float(np.mean(near))
 
 
 class ExternalIndex:
@@ -136,19 +175,18 @@ class ExternalIndex:
 
     def __init__(self, X: Any, metric: Any, metric_kwds: Mapping[str, Any], seed: int) -> None:
         self._X, self._metric, self._kwds = X, metric, metric_kwds
-        self._lock = threading.Lock()
         self._index: Any = None
         if not _few(X, metric):
             _known_metric(metric)
-            self._index = _index(X, min(_WIDE, X.shape[0]), metric, metric_kwds, seed)
+            with _PYNNDESCENT:
+                self._index = _index(X, min(_WIDE, X.shape[0]), metric, metric_kwds, seed)
 
     def query(self, rows: Any, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The ``k`` rows of X nearest to each new row."""
         if self._index is None:
             return _exact(self._X, rows, k, self._metric, self._kwds, leave_out=False)
-        # One at a time: pynndescent draws on from query to query of a batch.  And not from
-        # two threads: it keeps a work space.
-        with self._lock:
+        # One at a time: pynndescent draws on from query to query of a batch.
+        with _PYNNDESCENT:
             found = [self._index.query(rows[i : i + 1], k=k) for i in range(rows.shape[0])]
         indices = np.concatenate([np.empty((0, k), np.int32), *(f[0] for f in found)])
         distances = np.concatenate([np.empty((0, k), np.float32), *(f[1] for f in found)])

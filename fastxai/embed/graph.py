@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -63,6 +64,12 @@ class NeighborGraph:
     metric, metric_kwds, recall, X, groups
         As given.
 
+    Raises
+    ------
+    InvalidInputError
+        If shapes differ, an index is no integer, out of range, the point's own or named
+        twice in a row, or distances are NaN, negative or unsorted.
+
     Examples
     --------
     >>> import fastxai
@@ -90,13 +97,33 @@ class NeighborGraph:
         seed: int = 0,
         promised: float = 0.95,
     ) -> None:
+        from .adapters import check_graph
+
+        indices, distances = check_graph(indices, distances, groups)
+        about = (metric, metric_kwds, recall, X, groups, seed, promised)
+        self._fill(indices, distances, *about)
+
+    @classmethod
+    def _trusted(cls, indices: Any, distances: Any, **about: Any) -> NeighborGraph:
+        """A graph of lists that are known to be true, and not looked at."""
+        graph = cls.__new__(cls)
+        graph._fill(indices, distances, **about)
+        return graph
+
+    def _fill(
+        self,
+        indices: Any,
+        distances: Any,
+        metric: Metric = "euclidean",
+        metric_kwds: Mapping[str, Any] | None = None,
+        recall: float = float("nan"),
+        X: Any = None,
+        groups: Any = None,
+        seed: int = 0,
+        promised: float = 0.95,
+    ) -> None:
         self.indices = np.ascontiguousarray(indices, np.int32)
         self.distances = np.ascontiguousarray(distances, np.float32)
-        if self.indices.ndim != 2 or self.indices.shape != self.distances.shape:
-            raise InvalidInputError(
-                "indices and distances must be two matrices of the same shape, one row a point; "
-                f"they have shapes {self.indices.shape} and {self.distances.shape}"
-            )
         if X is not None and X.shape[0] != len(self.indices):
             raise InvalidInputError(
                 f"X has {X.shape[0]:,} rows, and there are neighbours of {len(self.indices):,} "
@@ -145,17 +172,9 @@ class NeighborGraph:
                 f"{k} neighbours a point were asked for and this graph holds "
                 f"{self.n_neighbors}; build it with neighbors(X, n_neighbors={max(k, 1)})"
             )
-        graph = NeighborGraph(
-            self.indices[:, :k],
-            self.distances[:, :k],
-            metric=self.metric,
-            metric_kwds=self.metric_kwds,
-            recall=self.recall,
-            X=self.X,
-            groups=self.groups,
-            seed=self._seed,
-            promised=self._promised,
-        )
+        graph = copy.copy(self)
+        graph.indices = np.ascontiguousarray(self.indices[:, :k])
+        graph.distances = np.ascontiguousarray(self.distances[:, :k])
         graph._search = self._search
         return graph
 

@@ -20,6 +20,11 @@ _KIND = "fastxai NeighborGraph"
 _SCHEMA = 1
 _KWD = "metric_kwds."
 _SAMPLE = 10_000
+# What NumPy raises for files that are not whole, or another kind of file of its own.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
+    *(ValueError, AttributeError, TypeError),
+)
 
 
 def fingerprint(X: Any) -> str:
@@ -71,18 +76,13 @@ def save_graph(graph: NeighborGraph, path: str | Path) -> None:
 
 def load_graph(path: str | Path, X: Any) -> NeighborGraph:
     """Read a graph; `NeighborGraph.load` has the words."""
-    from .adapters import check_lists
-
     path = existing_file(path)
     arrays = _read(path)
-    indices, distances = arrays["indices"], arrays["distances"]
     try:
-        check_lists(indices, distances, len(indices))
-        groups = arrays.get("groups")
         seed, promised = arrays["search"]
-        graph = NeighborGraph(
-            indices,
-            distances,
+        graph = NeighborGraph(  # which checks the lists
+            arrays["indices"],
+            arrays["distances"],
             metric=str(arrays["metric"]),
             metric_kwds={
                 name.removeprefix(_KWD): value.item() if value.ndim == 0 else value
@@ -90,11 +90,11 @@ def load_graph(path: str | Path, X: Any) -> NeighborGraph:
                 if name.startswith(_KWD)
             },
             recall=float(arrays["recall"]),
-            groups=groups,
+            groups=arrays.get("groups"),
             seed=int(seed),
             promised=float(promised),
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInputError(f"{path} holds a damaged neighbour graph: {error}") from None
     if X is not None:
         graph.X = _reattach(path, graph, X, str(arrays.get("points", "")))
@@ -106,7 +106,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise InvalidInputError(
             f"{path} is damaged, truncated or no neighbour graph ({error}); build and save it anew"
         ) from None
@@ -114,7 +114,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         raise InvalidInputError(
             f"{path} holds no neighbour graph; NeighborGraph.save writes such files"
         )
-    if (schema := int(arrays.get("schema", 0))) != _SCHEMA:
+    if (schema := str(arrays.get("schema"))) != str(_SCHEMA):
         raise InvalidInputError(
             f"{path} holds a neighbour graph of schema {schema}, and this version of fastxai "
             f"reads schema {_SCHEMA}; build and save it anew"

@@ -102,12 +102,12 @@ def neighbors(
     _check_device(device)
     seed = check_seed(random_state)
     jobs = resolve_jobs(n_jobs)
-    if isinstance(metric, str) and metric == "precomputed":
-        return _of_distances(X, k, unique)
-    if metric_kwds and metric in NATIVE:
+    if metric_kwds and metric in (*NATIVE, "precomputed"):
         raise InvalidInputError(
             f"metric={metric!r} takes no arguments, and metric_kwds names {sorted(metric_kwds)}"
         )
+    if isinstance(metric, str) and metric == "precomputed":
+        return _of_distances(X, k, unique)
     points = check_points(None, X, reset=False)
     n = points.shape[0]
     if n < 2:
@@ -131,7 +131,7 @@ def neighbors(
             recall=recall,
             progress=progress,
         )
-    return NeighborGraph(
+    return NeighborGraph._trusted(
         found.indices,
         found.distances,
         metric=metric,
@@ -217,4 +217,4 @@ def _of_distances(D: Any, k: int, unique: bool) -> NeighborGraph:
         raise InvalidInputError(f"n_samples = {n}: one point has no neighbours; give two or more")
     k = _possible(k, n, "points", stacklevel=4)
     indices, distances = lists_of_matrix(D, k)
-    return NeighborGraph(indices, distances, metric="precomputed", recall=1.0)
+    return NeighborGraph._trusted(indices, distances, metric="precomputed", recall=1.0)

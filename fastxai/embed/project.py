@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from .estimate import Lists, Truth, sample_truth, spread
 
 _SAMPLE = 8192
-_MANY_FEATURES, _FEW_ROWS = 2048, 1024
+MANY_FEATURES, FEW_ROWS = 2048, 1024
+WIDEST = 256  # components: more would take memory without end
 _FEW_FEATURES = 64
 _BLOCK = 512
 _GUESS = np.float32(0.5)  # w before it is known
@@ -64,8 +65,9 @@ def choose_projection(
 ) -> tuple[Projection, Truth]:
     """Components enough to find a share ``goal`` of the neighbours among few candidates.
 
-    Begins with as many as hold ``share`` of the variance.  Comes with the truth about the
-    sampled ``rows``, which these components help to find.
+    Begins with as many as hold ``share`` of the variance, and at `WIDEST` ends with what is
+    reached.  Comes with the truth about the sampled ``rows``, which these components help to
+    find.
     """
     n, d = X.shape
     longest = longest_list(n, k)
@@ -112,16 +114,16 @@ def _directions(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
     """Mean, principal directions (columns), and how many of them to begin with."""
     n, d = X.shape
-    sample = X[spread(n, _SAMPLE if d <= _MANY_FEATURES else _FEW_ROWS)]
+    sample = X[spread(n, _SAMPLE if d <= MANY_FEATURES else FEW_ROWS)]
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     if d <= _FEW_FEATURES:
         return mean, np.empty((d, 0)), d
     variances, directions = kernels.principal_axes(sample, mean)
     # What the sample does not vary in has no direction.
-    directions = directions[:, variances > variances[0] * 1e-7]
+    kept = np.flatnonzero(variances > variances[0] * 1e-7)[:WIDEST]
     held = np.cumsum(np.maximum(variances, 0))
     wanted = int(np.searchsorted(held, share * held[-1])) + 1
-    return mean, directions, min(directions.shape[1], -(-max(wanted, 16) // 16) * 16)
+    return mean, directions[:, kept], min(len(kept), -(-max(wanted, 16) // 16) * 16)
 
 
 def _rank_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,24 +15,33 @@ from .estimate import Lists, Truth, sample_rows
 from .external import ExternalIndex
 from .project import Space, choose_projection
 from .search import backend
-from .spaces import NATIVE, from_euclidean, is_sparse, to_euclidean
+from .spaces import (
+    NATIVE,
+    exponent_of,
+    from_euclidean,
+    is_sparse,
+    scale_down,
+    scale_rows,
+    scale_up,
+    to_euclidean,
+)
 
 _FEW_NUMBERS, _FEW_POINTS = 2e6, 8192
 _SLICE = 2048
-_PLANNED = 15  # neighbours that the index is planned for
+_PLANNED = 15  # neighbours that searches for fewer are planned for, too
 _SHARE = 0.93
 _MISSED = 0.6  # no neighbours of neighbours here: the probed cells must hold nearly all
 _DEAR = 0.5
 
 
 class _Plan(NamedTuple):
-    """How new rows are sought: in how many cells, with how many candidates a neighbour."""
+    """How new rows are sought: in how many cells, with how many candidates."""
 
     space: Space
     weight: float
     cells: Cells
     probes: int
-    factor: float
+    length: int
 
 
 class QueryIndex:
@@ -56,41 +66,62 @@ class QueryIndex:
     ) -> None:
         self._metric = metric
         self._native = metric in NATIVE and not is_sparse(X)
-        self._plan: _Plan | None = None
         if not self._native:
             self._external = ExternalIndex(X, metric, dict(metric_kwds or {}), seed)
             return
-        self._space = to_euclidean(np.asarray(X), str(metric))
-        if self._space.size > _FEW_NUMBERS and len(self._space) > _FEW_POINTS:
-            self._plan = _plan(backend(), self._space, seed, recall)
+        X = np.asarray(X)
+        self._exponent = exponent_of(X, str(metric))
+        self._space = to_euclidean(scale_down(X, self._exponent), str(metric))
+        self._seed, self._recall = seed, recall
+        self._many = self._space.size > _FEW_NUMBERS and len(self._space) > _FEW_POINTS
+        self._plans: dict[int, _Plan | None] = {}
+        self._lock = threading.Lock()
+
+    def _plan(self, k: int) -> _Plan | None:
+        """How ``k`` neighbours are sought; None where all points are compared.
+
+        Made for the next power of two, so that it does not depend on earlier queries.
+        """
+        planned = _PLANNED if k <= _PLANNED else 1 << (k - 1).bit_length()
+        if not self._many or 4 * planned >= len(self._space):  # nearly all are candidates
+            return None
+        with self._lock:
+            if planned not in self._plans:
+                self._plans[planned] = _make_plan(
+                    backend(), self._space, planned, self._seed, self._recall
+                )
+            return self._plans[planned]
 
     def query(self, X_new: Any, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The ``k`` nearest rows of each new row: indices and distances (m, k), sorted."""
         if not self._native:
             return self._external.query(X_new, k)
         kernels = backend()
-        rows = to_euclidean(np.asarray(X_new), str(self._metric))
+        metric, plan = str(self._metric), self._plan(k)
+        rows = to_euclidean(scale_rows(np.asarray(X_new), self._exponent, metric), metric)
         found = Lists.empty(len(rows), k)
         for start in range(0, len(rows), _SLICE):
             some = rows[start : start + _SLICE]
-            if self._plan is None:
+            if plan is None:
                 nobody = np.full(len(some), -1, np.int32)
                 indices, distances = kernels.nearest(some, self._space, k, nobody)
                 squares = distances * distances
             else:
-                indices, squares = _search(kernels, self._plan, self._space, some, k)
+                indices, squares = _search(kernels, plan, self._space, some, k)
             found.indices[start : start + _SLICE] = indices
             found.squares[start : start + _SLICE] = squares
-        return found.indices, from_euclidean(np.sqrt(found.squares), str(self._metric))
+        distances = from_euclidean(np.sqrt(found.squares), metric)
+        return found.indices, scale_up(distances, self._exponent)
 
 
-def _plan(kernels: Any, X: NDArray[np.float32], seed: int, recall: float) -> _Plan | None:
+def _make_plan(
+    kernels: Any, X: NDArray[np.float32], k: int, seed: int, recall: float
+) -> _Plan | None:
     """Cells, and how many of them to probe: measured on rows of the data themselves."""
-    n, k = len(X), _PLANNED
-    rows = sample_rows(n, seed)
+    rows = sample_rows(len(X), seed)
     projection, truth = choose_projection(kernels, X, k, rows, _SHARE, (1 + recall) / 2)
     cells = build_cells(kernels, projection)
-    plan = _Plan(projection.space, projection.weight, cells, 0, projection.length / k)
+    plan = _Plan(projection.space, projection.weight, cells, 0, projection.length)
     probes = probes_for(cells.ranks(kernels, truth), 1 - _MISSED * (1 - recall))
     while probes <= _DEAR * len(cells.centroids) * X.shape[1] / cells.points.shape[1]:
         plan = plan._replace(probes=probes)
@@ -119,10 +150,9 @@ def _search(
     m, cells = len(rows), plan.cells
     points, rest = kernels.project(rows, *plan.space)
     near = closest_cells(kernels, points, cells.centroids, plan.probes)
-    length = min(-(-int(np.ceil(plan.factor * k)) // 8) * 8, len(X))
     nobody = np.full(m, -1, np.int32) if skip is None else skip
     left = np.float32(plan.weight) * rest
-    found = cells.probe(kernels, points, left, nobody, near, Lists.empty(m, length))
+    found = cells.probe(kernels, points, left, nobody, near, Lists.empty(m, plan.length))
     mine = np.arange(m, dtype=np.int32)
     indices, squares = kernels.rerank(rows, X, mine, found.indices, cells.order, k)
     few = np.flatnonzero(indices[:, -1] < 0)  # near to tiny cells only
@@ -130,21 +160,6 @@ def _search(
         indices[few], distances = kernels.nearest(rows[few], X, k, nobody[few])
         squares[few] = distances * distances
     return indices, squares
-
-
-def query_neighbors(
-    X: Any,
-    X_new: Any,
-    k: int,
-    *,
-    metric: str | Callable[..., float] = "euclidean",
-    metric_kwds: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    recall: float = 0.95,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The ``k`` rows of X nearest to each new row; see `QueryIndex`, which can be kept."""
-    index = QueryIndex(X, metric=metric, metric_kwds=metric_kwds, seed=seed, recall=recall)
-    return index.query(X_new, k)
 
 
 class RowIndex:
@@ -171,8 +186,3 @@ class RowIndex:
         same = equal_rows(self._X, there, X_new, alike)
         rows[alike[same]] = there[same]
         return rows
-
-
-def find_rows(X: Any, X_new: Any) -> NDArray[np.int32]:
-    """For each new row the lowest row of X that equals it; see `RowIndex`, which can be kept."""
-    return RowIndex(X).find(X_new)

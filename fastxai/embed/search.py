@@ -8,6 +8,7 @@ neighbours, then more cells, then all pairs.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -21,7 +22,17 @@ from .approximate import search_approximately
 from .copies import Copies, find_copies, give_back
 from .estimate import Lists
 from .external import search_external
-from .spaces import EUCLIDEAN, NATIVE, from_euclidean, is_sparse, to_euclidean
+from .project import FEW_ROWS, MANY_FEATURES, WIDEST
+from .spaces import (
+    EUCLIDEAN,
+    NATIVE,
+    exponent_of,
+    from_euclidean,
+    is_sparse,
+    scale_down,
+    scale_up,
+    to_euclidean,
+)
 
 # Multiplications of all pairs that are quicker than anything clever.
 _QUICK = 1e11
@@ -41,6 +52,27 @@ class SearchResult(NamedTuple):
     recall: float
 
 
+class _Told:
+    """Progress that ends at its total, whichever way is taken and how often it turns."""
+
+    def __init__(self, advance: Callable[[float], None], total: float) -> None:
+        self._advance, self._left = advance, float(total)
+
+    def over(self, rows: int) -> Callable[[float], None]:
+        """To be told of so many rows, which stand for all that is left."""
+        unit = self._left / rows
+
+        def advance(done: float) -> None:
+            self._left -= unit * done
+            self._advance(unit * done)
+
+        return advance
+
+    def finish(self) -> None:
+        """Nothing is left."""
+        self.over(1)(1)
+
+
 def backend() -> Any:
     """The package with the kernels."""
     from fastxai_kernels import select
@@ -48,8 +80,9 @@ def backend() -> Any:
     return select("cpu")
 
 
-def _exact(kernels: Any, X: NDArray[np.float32], k: int, advance: Callable[[float], None]) -> Lists:
+def _exact(kernels: Any, X: NDArray[np.float32], k: int, told: _Told) -> Lists:
     n = len(X)
+    advance = told.over(n)
     lists = Lists(np.empty((n, k), np.int32), np.empty((n, k), np.float32))
     for start in range(0, n, _ROWS):
         stop = min(start + _ROWS, n)
@@ -67,22 +100,12 @@ def _approximate(
     k: int,
     promised: float,
     seed: int,
-    advance: Callable[[float], None],
+    told: _Told,
 ) -> tuple[Lists, float]:
     n, d = X.shape
     all_pairs = 2.0 * n * n * d <= _TOO_MANY
-    lists, recall = search_approximately(kernels, X, k, promised, seed, advance, all_pairs)
-    if lists is None:
-        return _exact(kernels, X, k, advance), 1.0
-    if recall < promised:
-        warnings.warn(
-            f"the neighbour search reached a recall of {recall:.3f}, short of the promised "
-            f"{promised}: data without structure in {d} dimensions needs all pairs; reduce the "
-            "dimensions first (fastxai.PCA) or accept it by a lower recall=",
-            FastxaiWarning,
-            stacklevel=4,
-        )
-    return lists, recall
+    lists, recall = search_approximately(kernels, X, k, promised, seed, told.over(n), all_pairs)
+    return (_exact(kernels, X, k, told), 1.0) if lists is None else (lists, recall)
 
 
 def _search_native(
@@ -91,16 +114,16 @@ def _search_native(
     k: int,
     promised: float,
     seed: int,
-    advance: Callable[[float], None],
+    told: _Told,
 ) -> tuple[Lists, float]:
     """Neighbours by Euclidean distance; exact copies are searched once."""
     n, d = X.shape
     if promised >= 1 or 2.0 * n * n * max(d, 16) <= _QUICK:
-        return _exact(kernels, X, k, advance), 1.0
+        return _exact(kernels, X, k, told), 1.0
     copies = find_copies(X, kernels.hash_rows(X))
     if not copies.matter:
-        return _approximate(kernels, X, k, promised, seed, advance)
-    return _search_copies(kernels, X, k, promised, seed, advance, copies)
+        return _approximate(kernels, X, k, promised, seed, told)
+    return _search_copies(kernels, X, k, promised, seed, told, copies)
 
 
 def _search_copies(
@@ -109,7 +132,7 @@ def _search_copies(
     k: int,
     promised: float,
     seed: int,
-    advance: Callable[[float], None],
+    told: _Told,
     copies: Copies,
 ) -> tuple[Lists, float]:
     unique = np.ascontiguousarray(X[copies.firsts])
@@ -118,9 +141,9 @@ def _search_copies(
     if few == 0:
         lists, recall = Lists(np.empty((u, 0), np.int32), np.empty((u, 0), np.float32)), 1.0
     elif 2.0 * u * u * max(X.shape[1], 16) <= _QUICK:
-        lists, recall = _exact(kernels, unique, few, advance), 1.0
+        lists, recall = _exact(kernels, unique, few, told), 1.0
     else:
-        lists, recall = _approximate(kernels, unique, few, promised, seed, advance)
+        lists, recall = _approximate(kernels, unique, few, promised, seed, told)
     return Lists(*give_back(copies, lists.indices, lists.squares, k)), recall
 
 
@@ -162,12 +185,42 @@ def find_neighbors(
     n = X.shape[0]
     opened = nullcontext(_nothing) if progress is None else progress.stage("neighbours", n)
     with opened as advance:
+        told = _Told(advance, n)
         if metric not in NATIVE or is_sparse(X):
-            return SearchResult(*search_external(X, k, metric, metric_kwds or {}, seed))
-        space = to_euclidean(np.asarray(X), str(metric))
-        lists, reached = _search_native(backend(), space, k, recall, seed, advance)
-    distances = from_euclidean(np.sqrt(lists.squares), str(metric))
-    return SearchResult(lists.indices, distances, reached)
+            kwds = metric_kwds or {}
+            found = SearchResult(*search_external(X, k, metric, kwds, seed, recall))
+        else:
+            found = _search_space(np.asarray(X), k, str(metric), recall, seed, told)
+        told.finish()
+    if found.recall < recall:
+        warnings.warn(
+            f"the neighbour search reached a recall of {found.recall:.3f}, short of the promised "
+            f"{recall}: {X.shape[1]} dimensions may be too many; reduce them first "
+            "(fastxai.PCA) or accept it by a lower recall=",
+            FastxaiWarning,
+            stacklevel=_level_outside(),
+        )
+    return found
+
+
+def _search_space(
+    X: NDArray[np.float32], k: int, metric: str, promised: float, seed: int, told: _Told
+) -> SearchResult:
+    """Neighbours by the kernels."""
+    exponent = exponent_of(X, metric)
+    space = to_euclidean(scale_down(X, exponent), metric)
+    lists, recall = _search_native(backend(), space, k, promised, seed, told)
+    distances = scale_up(from_euclidean(np.sqrt(lists.squares), metric), exponent)
+    return SearchResult(lists.indices, distances, recall)
+
+
+def _level_outside() -> int:
+    """The stacklevel at which the caller's warning names code outside of this package."""
+    frame, level = sys._getframe(1), 1
+    # scikit-learn wraps the methods of estimators.
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(("fastxai.", "sklearn.")):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _nothing(rows: float) -> None:
@@ -184,6 +237,8 @@ def memory_needed(X: Any, k: int, metric: Any) -> float:
         return held + 6 * lists + 400.0 * n
     changed = 0.0 if metric in EUCLIDEAN else 4.0 * n * (d + 1)
     # Projected points twice, lists of candidates twice (see `approximate`), the rest small.
-    width, length = d if d <= 64 else min(d, 128), max(4 * k, k + 48)
+    width, length = min(d, WIDEST), max(4 * k, k + 48)
     held = 8 * width + max(4 * width, 16 * length) + 8 * k + 100
-    return changed + lists + n * held + 2**28
+    # The sample and its directions in float64; of fewer features they are small.
+    directions = 16.0 * d * FEW_ROWS if d > MANY_FEATURES else 0.0
+    return changed + lists + n * held + directions + 2**28

@@ -12,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..errors import InvalidInputError
+
 EUCLIDEAN = ("euclidean", "l2")
 ANGULAR = ("cosine", "correlation")
 NATIVE = EUCLIDEAN + ANGULAR
 _ROWS = 65536
+# Magnitudes whose squared distances float32 holds.
+_SMALL, _LARGE = 1e-12, 1e15
 
 
 def is_sparse(X: Any) -> bool:
@@ -52,3 +56,50 @@ def from_euclidean(distances: NDArray[np.float32], metric: str) -> NDArray[np.fl
     if metric in EUCLIDEAN:
         return distances
     return (distances * distances * np.float32(0.5)).astype(np.float32)
+
+
+def exponent_of(X: NDArray[np.float32], metric: str) -> int:
+    """The power of two to divide X by before Euclidean distances; 0 if it fits as it is."""
+    if metric not in EUCLIDEAN:
+        return 0  # `to_euclidean` takes the length off
+    largest = _magnitude(X)
+    if largest <= 0 or _SMALL <= largest <= _LARGE:
+        return 0
+    return int(np.frexp(largest)[1])
+
+
+def scale_down(X: NDArray[np.float32], exponent: int) -> NDArray[np.float32]:
+    """X divided by a power of two, which rounds nothing; X itself for 0."""
+    return np.ldexp(X, np.int32(-exponent)) if exponent else X
+
+
+def scale_up(distances: NDArray[np.float32], exponent: int) -> NDArray[np.float32]:
+    """Distances before `scale_down`; those beyond float32 are its largest number."""
+    if not exponent:
+        return distances
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(distances, np.int32(exponent))
+    scaled[np.isinf(scaled) & np.isfinite(distances)] = np.finfo(np.float32).max
+    return scaled
+
+
+def scale_rows(rows: NDArray[np.float32], exponent: int, metric: str) -> NDArray[np.float32]:
+    """New rows, scaled as the points are that they are compared with.
+
+    Raises
+    ------
+    InvalidInputError
+        If rows are so much larger than the points that no distance can be told from another.
+    """
+    with np.errstate(over="ignore"):
+        scaled = scale_down(rows, exponent)
+    if metric in EUCLIDEAN and _magnitude(scaled) > 16 * _LARGE:
+        raise InvalidInputError(
+            f"the largest magnitude of the new rows is {_magnitude(rows):.3g}, beyond what "
+            "float32 can compare with the points; scale the features"
+        )
+    return scaled
+
+
+def _magnitude(X: NDArray[np.float32]) -> float:
+    return max(float(X.max(initial=0)), -float(X.min(initial=0)))

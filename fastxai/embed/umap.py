@@ -405,7 +405,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f"points with {graph.X.shape[1]}"
             )
         if graph.X is None and graph.metric != "precomputed" and self.metric != "precomputed":
-            graph = NeighborGraph(
+            graph = NeighborGraph._trusted(
                 graph.indices,
                 graph.distances,
                 metric=graph.metric,
