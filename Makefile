@@ -58,7 +58,7 @@ bench-full: .venv/.ready .venv-peers/.ready
 	$(RUN)python -m benchmarks --full
 
 docs: .venv/.docs
-	$(RUN)mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs build --strict
 
 dist: .venv/.ready
 	$(RUN)python -m hatchling build
