@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 
 import fastxai
 from fastxai import UMAP, InvalidInputError
+from fastxai.embed import umap_layout
 from fastxai.embed.initialise import check_init, scaled, start_positions
 from fastxai.embed.spectral import leading_vectors, spectral_start
 
@@ -276,3 +277,24 @@ def test_bad_starts_are_found_before_the_work(init, message):
 def test_nothing_but_nan_is_no_start():
     with pytest.raises(InvalidInputError, match="NaN"):
         start_positions(np.full((80, 2), np.nan), GRAPH, None, 2, seed=0)
+
+
+def test_points_are_stored_along_a_curve_when_there_are_many(monkeypatch):
+    X = points(300)
+    X[:, 0] += 6 * (np.arange(300) % 3)
+    plain = UMAP(n_epochs=100).fit_transform(X)
+    monkeypatch.setattr(umap_layout, "_CACHED", 10)
+    stored = UMAP(n_epochs=100).fit_transform(X)
+    assert not np.array_equal(stored, plain)
+    for places in (plain, stored):  # each row is still its own point
+        near = np.argsort(cdist(places, places), axis=1)[:, 1:6]
+        assert (near % 3 == np.arange(300)[:, None] % 3).mean() > 0.95
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_the_curve_is_an_order_of_all_points(width):
+    places = np.random.default_rng(0).random((500, width)).astype(np.float32)
+    order = umap_layout.along_a_curve(places)
+    assert sorted(order.tolist()) == list(range(500))
+    steps = np.linalg.norm(np.diff(places[order, :2], axis=0), axis=1)
+    assert np.median(steps) < 0.2

@@ -13,6 +13,8 @@ Positions = NDArray[np.float32]
 
 # Pairs that one slice moves: a fraction of a second.
 _SLICE = 2e7
+# Positions of more points than this do not fit into a core's cache.
+_CACHED = 100_000
 _FEW = 10_000
 _EPOCHS = (500, 200)
 _NEW_EPOCHS = 100
@@ -51,12 +53,40 @@ def arrange(
     if n_epochs == 0 or graph.nnz == 0:
         advance(n_epochs)
         return start.copy()
+    order = None
+    if len(start) > _CACHED:  # neighbours lie near each other at the start: let memory follow
+        order = along_a_curve(start)
+        graph, start = graph[order][:, order], start[order]
     edges = _edges(kernels, graph, float(graph.data.max()), n_epochs)
     places = start
     for first, last in _slices(n_epochs, len(edges[1])):
         places = kernels.umap_layout(places, *edges, first, last, n_epochs, *forces, seed)
         advance(last - first)
-    return places
+    if order is None:
+        return places
+    result = np.empty_like(places)
+    result[order] = places
+    return result
+
+
+def along_a_curve(places: Positions) -> NDArray[np.int64]:
+    """Points in the order of a Z-curve through their first two dimensions (Morton 1966).
+
+    Examples
+    --------
+    >>> along_a_curve(np.array([[1, 1], [0, 0], [1, 0], [0, 1]], np.float32)).tolist()
+    [1, 2, 3, 0]
+    """
+    plane = places[:, :2].astype(np.float64)
+    low, high = plane.min(axis=0), plane.max(axis=0)
+    cells = ((plane - low) / np.where(high > low, high - low, 1.0) * (2**16 - 1)).astype(np.uint64)
+    code = np.zeros(len(places), np.uint64)
+    for axis in range(cells.shape[1]):
+        bits = cells[:, axis]
+        for shift, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
+            bits = (bits | (bits << np.uint64(shift))) & np.uint64(mask)
+        code |= bits << np.uint64(axis)
+    return np.argsort(code, kind="stable")
 
 
 def arrange_new(
