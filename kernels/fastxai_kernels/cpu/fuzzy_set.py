@@ -19,7 +19,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._jit import array_in, array_out, f32, i32, i64, inlined, kernel
+from ._jit import array_in, array_out, f32, i64, inlined, kernel
+from ._merge import unite
 from ._threads import parallel_for
 
 _GRAIN = 2048
@@ -190,111 +191,8 @@ def memberships(
     return strengths
 
 
-@kernel(
-    *(array_in(i32, 2), array_in(f32, 2)),
-    *(array_out(i64, 1), array_out(i32, 1), array_out(f32, 1), i64, i64),
-)
-def _turn(indices, strengths, ends, columns, weights, start, stop):
-    """The transposed lists; ``ends[j]`` is where list j begins and, after, where it ends."""
-    for i in range(start, stop):
-        for c in range(indices.shape[1]):
-            j = indices[i, c]
-            if j >= 0 and strengths[i, c] > np.float32(0.0):
-                columns[ends[j]] = i
-                weights[ends[j]] = strengths[i, c]
-                ends[j] += 1
-
-
-@inlined
-def _sorted_row(indices, strengths, names, values):
-    """The entries of a row by index; how many."""
-    count = 0
-    for c in range(indices.shape[0]):
-        j = indices[c]
-        if j < 0 or strengths[c] <= np.float32(0.0):
-            continue
-        at = count
-        while at > 0 and names[at - 1] > j:
-            names[at] = names[at - 1]
-            values[at] = values[at - 1]
-            at -= 1
-        names[at] = j
-        values[at] = strengths[c]
-        count += 1
-    return count
-
-
-@kernel(
-    *(array_in(i32, 2), array_in(f32, 2), array_in(i64, 1), array_in(i32, 1), array_in(f32, 1)),
-    *(f32, array_out(i64, 1), array_out(i32, 1), array_out(f32, 1), i64, i64),
-)
-def _unite(indices, strengths, turned, sources, backs, mix, counts, columns, weights, start, stop):
-    """Merge each row with its transposed row, at a place that is surely wide enough."""
-    width = indices.shape[1]
-    names = np.empty(width + 1, np.int32)
-    values = np.empty(width + 1, np.float32)
-    for i in range(start, stop):
-        count = _sorted_row(indices[i], strengths[i], names, values)
-        to = i * width + turned[i]
-        found = 0
-        a = 0
-        b = turned[i]
-        last = turned[i + 1]
-        while a < count or b < last:
-            p = np.float32(0.0)
-            q = np.float32(0.0)
-            if b >= last or (a < count and names[a] <= sources[b]):
-                j = names[a]
-            else:
-                j = sources[b]
-            if a < count and names[a] == j:
-                p = values[a]
-                a += 1
-            if b < last and sources[b] == j:
-                q = backs[b]
-                b += 1
-            w = mix * (p + q - p * q) + (np.float32(1.0) - mix) * (p * q)
-            if w > np.float32(0.0):
-                columns[to + found] = j
-                weights[to + found] = w
-                found += 1
-        counts[i] = found
-
-
-@kernel(
-    *(array_in(i64, 1), i64, array_in(i32, 1), array_in(f32, 1), array_in(i64, 1)),
-    *(array_out(i32, 1), array_out(f32, 1), i64, i64),
-)
-def _close_up(turned, width, columns, weights, indptr, to_columns, to_weights, start, stop):
-    """Rows one behind the other."""
-    for i in range(start, stop):
-        o = i * width + turned[i]
-        for e in range(indptr[i], indptr[i + 1]):
-            to_columns[e] = columns[o]
-            to_weights[e] = weights[o]
-            o += 1
-
-
 def fuzzy_union(
     indices: NDArray[np.int32], strengths: NDArray[np.float32], set_op_mix_ratio: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """The symmetric graph as CSR (indptr, columns, weights), rows sorted, no zeros."""
-    n = len(indices)
-    valid = indices[(indices >= 0) & (strengths > 0)]
-    turned = np.zeros(n + 1, np.int64)
-    np.cumsum(np.bincount(valid, minlength=n), out=turned[1:])
-    sources, backs = np.empty(len(valid), np.int32), np.empty(len(valid), np.float32)
-    ends = turned[:-1].copy()
-    for first in range(0, n, 1 << 20):  # in order: no two threads may fill one list
-        _turn(indices, strengths, ends, sources, backs, first, min(first + (1 << 20), n))
-    width = indices.shape[1]
-    room = n * width + len(valid)
-    wide, strong = np.empty(room, np.int32), np.empty(room, np.float32)
-    lists, counts = (indices, strengths, turned, sources, backs), np.empty(n, np.int64)
-    mix = np.float32(set_op_mix_ratio)
-    parallel_for(_unite, n, _GRAIN, *lists, mix, counts, wide, strong)
-    indptr = np.zeros(n + 1, np.int64)
-    np.cumsum(counts, out=indptr[1:])
-    columns, weights = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-    parallel_for(_close_up, n, _GRAIN, turned, width, wide, strong, indptr, columns, weights)
-    return indptr, columns, weights
+    return unite(indices, strengths, set_op_mix_ratio, 0.0)

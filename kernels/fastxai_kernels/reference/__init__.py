@@ -1,9 +1,23 @@
 """The specification: what each kernel computes, in plain NumPy float64, short and slow."""
 
+from .attraction import attraction, cross_entropy, reorder_graph
+from .barnes_hut import barnes_hut, barnes_hut_at
 from .cells import pack_cells, principal_axes, probe_cells, project
 from .coarsen import aggregate, coarsen
+from .descent import descend
+from .exact import exact_repulsion, exact_repulsion_at
 from .fuzzy_set import fuzzy_union, memberships, smooth_distances
 from .knn import nearest, nearest_screened
+from .particle_mesh import (
+    evaluate_mesh,
+    mesh_potential,
+    mesh_size,
+    mesh_spacing,
+    particle_mesh,
+    particle_mesh_at,
+)
+from .perplexity import conditional_affinities, joint_affinities
+from .placement import attraction_at
 from .refine import join_neighbors, rerank
 from .rows import hash_rows
 from .spectral import chebyshev_filter, normalise, ritz
@@ -12,22 +26,39 @@ from .umap_layout import pack_edges, umap_layout, umap_place
 
 __all__ = [
     "aggregate",
+    "attraction",
+    "attraction_at",
+    "barnes_hut",
+    "barnes_hut_at",
     "chebyshev_filter",
     "class_intersection",
     "coarsen",
+    "conditional_affinities",
+    "cross_entropy",
+    "descend",
+    "evaluate_mesh",
+    "exact_repulsion",
+    "exact_repulsion_at",
     "fuzzy_union",
     "graph_intersection",
     "hash_rows",
     "join_neighbors",
+    "joint_affinities",
     "memberships",
+    "mesh_potential",
+    "mesh_size",
+    "mesh_spacing",
     "nearest",
     "nearest_screened",
     "normalise",
     "pack_cells",
     "pack_edges",
+    "particle_mesh",
+    "particle_mesh_at",
     "principal_axes",
     "probe_cells",
     "project",
+    "reorder_graph",
     "rerank",
     "restore_connectivity",
     "ritz",
