@@ -17,5 +17,9 @@ class MissingDependencyError(FastxaiError, ImportError):
     """An optional package is needed that is not installed."""
 
 
+class DivergedError(FastxaiError, ArithmeticError):
+    """An optimisation left the numbers that can be worked with; nothing of it is returned."""
+
+
 class FastxaiWarning(UserWarning):
     """Base class of the warnings that fastxai issues."""

@@ -20,7 +20,7 @@ _ROWS = 256
 
 
 def as_neighbor_graph(
-    value: Any, n_points: int, n_neighbors: int, metric: Metric = "euclidean"
+    value: Any, n_points: int, n_neighbors: int | None, metric: Metric = "euclidean"
 ) -> NeighborGraph:
     """The graph of ``n_neighbors`` true neighbours that a value of some convention stands for.
 
@@ -34,8 +34,8 @@ def as_neighbor_graph(
         make them.
     n_points : int
         Points that there are.
-    n_neighbors : int
-        Neighbours wanted a point, the point itself not counted.
+    n_neighbors : int or None
+        Neighbours wanted a point, the point itself not counted; None for all that are given.
     metric : str or callable, default "euclidean"
         What the distances are.
 
@@ -59,16 +59,18 @@ def as_neighbor_graph(
     """
     if isinstance(value, NeighborGraph):
         _same_rows(value.n_points if value.groups is None else len(value.groups), n_points)
-        return value.take(n_neighbors)
+        return value if n_neighbors is None else value.take(n_neighbors)
     if is_sparse(value):
         _fitting(value, n_points, n_points)
-        lists = lists_of_sparse(value, n_neighbors)
+        most = int(np.diff(value.tocsr().indptr).max(initial=0))
+        lists = lists_of_sparse(value, most if n_neighbors is None else n_neighbors)
         longest = int((lists[0] >= 0).sum(axis=1).max(initial=0))
     else:
         lists = without_points(*_pair(value, n_points, n_points))
         longest = lists[0].shape[1]
-    _enough(longest, n_neighbors, "the point itself not counted; ")
-    return NeighborGraph._trusted(lists[0], lists[1], metric=metric).take(n_neighbors)
+    wanted = max(longest, 1) if n_neighbors is None else n_neighbors
+    _enough(longest, wanted, "the point itself not counted; ")
+    return NeighborGraph._trusted(lists[0], lists[1], metric=metric).take(wanted)
 
 
 def as_query_lists(value: Any, n_rows: int, n_points: int, n_neighbors: int) -> Lists:

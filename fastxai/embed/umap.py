@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping
-from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -15,13 +14,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import FastxaiWarning, InvalidInputError
-from ..progress import Progress, open_progress
-from ..system import compile_kernels, require_memory
-from .adapters import as_neighbor_graph
+from ..progress import Progress
+from ..system import require_memory
+from .fitting import check_rows, find_neighbors_of_rows, first_rows, points_embedding, running
 from .graph import Metric, NeighborGraph
 from .initialise import check_init, start_positions
-from .jobs import resolve_jobs
-from .neighbors import neighbors
 from .umap_graph import Targets, check_targets, cut_far, fuzzy_set, supervise
 from .umap_layout import Forces, arrange, default_epochs, epochs_of_new
 from .umap_options import check_foreign, check_options, fit_curve, given_knn, missing_method
@@ -220,7 +217,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_options(self)
         seed = check_seed(self.random_state)
-        points = self._check_points(X)
+        points = check_rows(self, X)
         n = points.shape[0]
         check_init(self.init, n, self.n_components)
         targets = None if y is None else check_targets(y, n, self.target_metric)
@@ -231,7 +228,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         )
         self.random_state_ = seed
         self.n_neighbors_ = self._possible_neighbors(n)
-        with self._running() as progress:
+        with running(self.n_jobs, bool(self.verbose)) as progress:
             self._embed(points, targets, progress)
         return self
 
@@ -265,14 +262,14 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "embedding_")
         graph, kernels = self.neighbors_, self._kernels()
         k = min(self.n_neighbors_ - 1, graph.n_points)
-        with self._running() as progress:
+        with running(self.n_jobs, bool(self.verbose)) as progress:
             with progress.stage("neighbours"):
                 if isinstance(X, tuple) or graph.X is None:
                     new = take_neighbors_of(graph, X, k, kernels)
                 else:
                     rows = check_points(self, X, reset=False)
                     new = find_neighbors_of(graph, rows, k, kernels)
-            embedding = self._points_embedding()
+            embedding = points_embedding(graph, np.asarray(self.embedding_))
             places: NDArray[np.float32] = embedding[np.maximum(new.known, 0)]
             strange = np.flatnonzero(new.known < 0)
             if len(strange):
@@ -302,15 +299,6 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     # --- fit, step by step -----------------------------------------------------------------
 
-    @contextmanager
-    def _running(self) -> Any:
-        """Threads and progress of one run, kernels compiled."""
-        from fastxai_kernels.cpu._threads import threads
-
-        with threads(resolve_jobs(self.n_jobs)), open_progress(bool(self.verbose)) as progress:
-            compile_kernels(progress)
-            yield progress
-
     def _kernels(self) -> Any:
         from fastxai_kernels import select
 
@@ -319,21 +307,6 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _given(self) -> Any:
         """Neighbours that the user computed before, or None."""
         return given_knn(self.precomputed_knn) if self.neighbors is None else self.neighbors
-
-    def _check_points(self, X: Any) -> Any:
-        if not (isinstance(self.metric, str) and self.metric == "precomputed"):
-            return check_points(self, X, reset=True, min_rows=2)
-        D: Any = X if sparse.issparse(X) else np.asarray(X)
-        if D.ndim != 2 or D.shape[0] != D.shape[1]:
-            raise InvalidInputError(
-                f"metric='precomputed' takes a square matrix of distances, not shape {D.shape}"
-            )
-        if D.shape[0] < 2:
-            raise InvalidInputError(
-                f"n_samples = {D.shape[0]}: one point has no neighbours; give two or more"
-            )
-        self.n_features_in_ = D.shape[1]
-        return D
 
     def _possible_neighbors(self, n: int) -> int:
         """``n_neighbors``, or with a warning what so few points allow."""
@@ -380,49 +353,28 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.embedding_ = embedding if near.groups is None else embedding[near.groups]
 
     def _find_neighbors(self, points: Any) -> NeighborGraph:
-        k, given = self.n_neighbors_ - 1, self._given()
-        if given is None:
-            k = min(k, points.shape[0] - 1)
-            return neighbors(
-                points,
-                k,
-                metric=self.metric,
-                metric_kwds=self.metric_kwds,
-                recall=self.recall,
-                unique=self.unique,
-                random_state=self.random_state_,
-                device=self.device,
-            )
-        if self.unique:
+        given = self._given()
+        if self.unique and given is not None:
             raise InvalidInputError(
                 "unique=True and given neighbours: build them with neighbors(X, unique=True)"
             )
-        graph = as_neighbor_graph(given, points.shape[0], k, metric=self.metric)
-        vectors = self.metric != "precomputed" and graph.X is not None
-        if vectors and graph.X.shape[1] != points.shape[1]:
-            raise InvalidInputError(
-                f"X has {points.shape[1]} features, and the given neighbours were sought among "
-                f"points with {graph.X.shape[1]}"
-            )
-        if graph.X is None and graph.metric != "precomputed" and self.metric != "precomputed":
-            graph = NeighborGraph._trusted(
-                graph.indices,
-                graph.distances,
-                metric=graph.metric,
-                metric_kwds=graph.metric_kwds,
-                recall=graph.recall,
-                X=points if graph.groups is None else points[_first_rows(graph.groups)],
-                groups=graph.groups,
-                seed=self.random_state_,
-                promised=self.recall,
-            )
-        return graph
+        return find_neighbors_of_rows(
+            points,
+            self.n_neighbors_ - 1,
+            given,
+            metric=self.metric,
+            metric_kwds=self.metric_kwds,
+            recall=self.recall,
+            seed=self.random_state_,
+            device=self.device,
+            unique=self.unique,
+        )
 
     def _supervised(
         self, kernels: Any, graph: Any, targets: Targets, groups: NDArray[np.int32] | None
     ) -> Any:
         if groups is not None:  # of equal rows the first one's target counts
-            targets = targets.take(_first_rows(groups))
+            targets = targets.take(first_rows(groups))
         width = self.target_n_neighbors if self.target_n_neighbors != -1 else self.n_neighbors_
         weight, seed = float(self.target_weight), self.random_state_
         return supervise(kernels, graph, targets, self.target_metric, weight, width, seed)
@@ -436,7 +388,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         name = self.init if isinstance(self.init, str) else "start"
         X, init, groups = self.neighbors_.X, self.init, self.neighbors_.groups
         if not isinstance(init, str) and groups is not None:
-            init = _rows_of(init, _first_rows(groups))
+            init = _rows_of(init, first_rows(groups))
         if len(rows) < n:
             X = None if X is None else X[rows]
             init = init if isinstance(init, str) else _rows_of(init, rows)
@@ -457,13 +409,6 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             float(self.negative_sample_rate),
             float(self.learning_rate),
         )
-
-    def _points_embedding(self) -> NDArray[np.float32]:
-        """One place a point of the graph: with unique=True one for all equal rows."""
-        groups, embedding = self.neighbors_.groups, self.embedding_
-        if groups is None:
-            return np.asarray(embedding)
-        return np.asarray(embedding[_first_rows(groups)])
 
     # --- scikit-learn and pickle -----------------------------------------------------------
 
@@ -517,11 +462,6 @@ def _check_memory(n: int, d: int, k: int) -> None:
         f"UMAP of {n:,} x {d} with n_neighbors={k}",
         "take fewer points or fewer neighbours",
     )
-
-
-def _first_rows(groups: NDArray[np.int32]) -> NDArray[Any]:
-    """The first row of X of each distinct one."""
-    return np.unique(groups, return_index=True)[1]
 
 
 def _rows_of(init: Any, rows: NDArray[Any]) -> NDArray[np.float32]:

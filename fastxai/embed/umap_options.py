@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FastxaiWarning, InvalidInputError
+from .checks import check_number, check_whole
 
 # umap-learn's parameters that are not here: their default asks for nothing.
 _MISSING = {
@@ -63,23 +64,6 @@ def check_foreign(given: Mapping[str, Any]) -> None:
             raise TypeError(f"UMAP has no parameter {name!r}")
 
 
-def _number(
-    name: str, value: Any, low: float, *, above: bool = False, high: float = np.inf
-) -> None:
-    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not real or not np.isfinite(value) or value < low or (above and value == low):
-        least = f"more than {low:g}" if above else f"{low:g} or more"
-        raise InvalidInputError(f"{name}={value!r}: choose a number of {least}")
-    if value > high:
-        raise InvalidInputError(f"{name}={value!r}: choose a number of {high:g} or less")
-
-
-def _whole(name: str, value: Any, low: int) -> None:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
-    if not whole or value < low:
-        raise InvalidInputError(f"{name}={value!r}: choose a whole number of {low} or more")
-
-
 def check_options(model: Any) -> None:
     """Refuse values that make no sense, by name, before any work.
 
@@ -88,37 +72,37 @@ def check_options(model: Any) -> None:
     InvalidInputError
         With the name, the value and what may stand there.
     """
-    _whole("n_neighbors", model.n_neighbors, 2)
-    _whole("n_components", model.n_components, 1)
+    check_whole("n_neighbors", model.n_neighbors, 2)
+    check_whole("n_components", model.n_components, 1)
     if model.n_epochs is not None:
-        _whole("n_epochs", model.n_epochs, 0)
+        check_whole("n_epochs", model.n_epochs, 0)
     if model.target_n_neighbors != -1:
-        _whole("target_n_neighbors", model.target_n_neighbors, 2)
-    _number("learning_rate", model.learning_rate, 0, above=True)
-    _number("spread", model.spread, 0, above=True)
-    _number("min_dist", model.min_dist, 0)
+        check_whole("target_n_neighbors", model.target_n_neighbors, 2)
+    check_number("learning_rate", model.learning_rate, 0, above=True)
+    check_number("spread", model.spread, 0, above=True)
+    check_number("min_dist", model.min_dist, 0)
     if model.min_dist > model.spread:
         raise InvalidInputError(
             f"min_dist={model.min_dist!r} must be at most spread={model.spread!r}"
         )
-    _number("set_op_mix_ratio", model.set_op_mix_ratio, 0, high=1)
-    _number("local_connectivity", model.local_connectivity, 0)
-    _number("repulsion_strength", model.repulsion_strength, 0)
-    _number("negative_sample_rate", model.negative_sample_rate, 0)
-    _number("target_weight", model.target_weight, 0, high=1)
-    _number("recall", model.recall, 0, above=True, high=1)
+    check_number("set_op_mix_ratio", model.set_op_mix_ratio, 0, high=1)
+    check_number("local_connectivity", model.local_connectivity, 0)
+    check_number("repulsion_strength", model.repulsion_strength, 0)
+    check_number("negative_sample_rate", model.negative_sample_rate, 0)
+    check_number("target_weight", model.target_weight, 0, high=1)
+    check_number("recall", model.recall, 0, above=True, high=1)
     if (model.a is None) != (model.b is None):
         raise InvalidInputError("a and b belong together: give both, or neither")
     if model.a is not None:
-        _number("a", model.a, 0, above=True)
-        _number("b", model.b, 0, above=True)
+        check_number("a", model.a, 0, above=True)
+        check_number("b", model.b, 0, above=True)
     if model.disconnection_distance is not None:
         distance = model.disconnection_distance
         if distance != np.inf:
-            _number("disconnection_distance", distance, 0, above=True)
+            check_number("disconnection_distance", distance, 0, above=True)
     if model.device not in ("auto", "cpu"):
         raise InvalidInputError(f"device={model.device!r}: this version runs on 'auto' or 'cpu'")
-    _whole("transform_seed", model.transform_seed, 0)
+    check_whole("transform_seed", model.transform_seed, 0)
     distances = isinstance(model.metric, str) and model.metric == "precomputed"
     if (
         distances

@@ -61,13 +61,13 @@ def take_neighbors_of(graph: NeighborGraph, value: Any, k: int, kernels: Any) ->
     """Neighbours that the user computed: (indices, distances), or a sparse matrix."""
     if not isinstance(value, tuple) and not is_sparse(value):
         raise InvalidInputError(
-            "this UMAP was fitted to neighbours or distances, not to points: new raw rows can "
+            "this estimator was fitted to neighbours or distances, not to points: new raw rows can "
             "not be placed; give transform the tuple (indices, distances) of their neighbours "
             "among the training rows"
         )
     if graph.groups is not None:
         raise InvalidInputError(
-            "this UMAP was fitted to distinct rows (unique=True), of which given indices say "
+            "this estimator was fitted to distinct rows (unique=True), of which given indices say "
             "nothing: give transform the new rows themselves"
         )
     given: Any = value

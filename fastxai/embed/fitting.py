@@ -1,0 +1,125 @@
+"""What the estimators that draw neighbours share: their input, their neighbours, their run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..errors import InvalidInputError
+from ..progress import Progress, open_progress
+from ..system import compile_kernels
+from .adapters import as_neighbor_graph
+from .graph import Metric, NeighborGraph
+from .jobs import resolve_jobs
+from .neighbors import neighbors
+from .validation import check_points
+
+
+@contextmanager
+def running(n_jobs: Any, verbose: bool) -> Iterator[Progress]:
+    """Threads and progress of one run, kernels compiled."""
+    from fastxai_kernels.cpu._threads import threads
+
+    with threads(resolve_jobs(n_jobs)), open_progress(verbose) as progress:
+        compile_kernels(progress)
+        yield progress
+
+
+def is_precomputed(metric: Metric) -> bool:
+    """Whether X holds distances."""
+    return isinstance(metric, str) and metric == "precomputed"
+
+
+def check_rows(estimator: Any, X: Any) -> Any:
+    """Points to fit, or with ``metric="precomputed"`` their distances, (n, n).
+
+    Raises
+    ------
+    InvalidInputError
+        If X is neither, or has fewer than two rows.
+    """
+    if not is_precomputed(estimator.metric):
+        return check_points(estimator, X, reset=True, min_rows=2)
+    D: Any = X if sparse.issparse(X) else np.asarray(X)
+    if D.ndim != 2 or D.shape[0] != D.shape[1]:
+        raise InvalidInputError(
+            f"metric='precomputed' takes a square matrix of distances, not shape {D.shape}"
+        )
+    if D.shape[0] < 2:
+        raise InvalidInputError(
+            f"n_samples = {D.shape[0]}: one point has no neighbours; give two or more"
+        )
+    estimator.n_features_in_ = D.shape[1]
+    return D
+
+
+def find_neighbors_of_rows(
+    points: Any,
+    k: int,
+    given: Any,
+    *,
+    metric: Metric,
+    metric_kwds: Mapping[str, Any] | None,
+    recall: float,
+    seed: int,
+    device: str,
+    unique: bool = False,
+    at_most: bool = False,
+) -> NeighborGraph:
+    """The neighbours of checked points: sought, or taken from what the user computed before.
+
+    With ``at_most`` given neighbours may be fewer than ``k``.
+
+    Raises
+    ------
+    InvalidInputError
+        If what is given does not fit to the points.
+    """
+    if given is None:
+        return neighbors(
+            points,
+            min(k, points.shape[0] - 1),
+            metric=metric,
+            metric_kwds=metric_kwds,
+            recall=recall,
+            unique=unique,
+            random_state=seed,
+            device=device,
+        )
+    graph = as_neighbor_graph(given, points.shape[0], None if at_most else k, metric=metric)
+    if at_most:
+        graph = graph.take(min(k, graph.n_neighbors))
+    vectors = not is_precomputed(metric) and graph.X is not None
+    if vectors and graph.X.shape[1] != points.shape[1]:
+        raise InvalidInputError(
+            f"X has {points.shape[1]} features, and the given neighbours were sought among "
+            f"points with {graph.X.shape[1]}"
+        )
+    if graph.X is not None or is_precomputed(graph.metric) or is_precomputed(metric):
+        return graph
+    return NeighborGraph._trusted(
+        graph.indices,
+        graph.distances,
+        metric=graph.metric,
+        metric_kwds=graph.metric_kwds,
+        recall=graph.recall,
+        X=points if graph.groups is None else points[first_rows(graph.groups)],
+        groups=graph.groups,
+        seed=seed,
+        promised=recall,
+    )
+
+
+def first_rows(groups: NDArray[np.int32]) -> NDArray[Any]:
+    """The first row of X of each distinct one."""
+    return np.unique(groups, return_index=True)[1]
+
+
+def points_embedding(graph: NeighborGraph, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One place a point of the graph: of distinct rows one for all that are equal."""
+    return embedding if graph.groups is None else embedding[first_rows(graph.groups)]

@@ -1,0 +1,212 @@
+"""t-SNE's optimisation: early exaggeration, then the main phase, by gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DivergedError
+from .tsne_repulsion import Repulsion
+from .umap_layout import along_a_curve
+
+Positions = NDArray[np.float32]
+Graph = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+Callback = Callable[[int, float, Positions], Any]
+
+# The divergence is looked at after so many iterations, as scikit-learn does.
+CHECK_EVERY = 50
+# Points are put in the order of a curve through the layout: neighbours share cache lines.
+_ORDER_AT = (0, 50, 100)
+_ORDER_EVERY = 250
+_MANY = 5000
+
+
+class Phase(NamedTuple):
+    """Iterations of one kind."""
+
+    iterations: int
+    exaggeration: float
+    learning_rate: float
+    momentum: float
+
+
+class Rules(NamedTuple):
+    """When to stop, how far to step, whom to tell."""
+
+    n_iter_without_progress: int
+    min_grad_norm: float
+    tol: float | None
+    max_step: float
+    callbacks: Sequence[Callback]
+    callbacks_every: int
+
+
+class Layout(NamedTuple):
+    """What came out.
+
+    Attributes
+    ----------
+    Y : ndarray of shape (n, d)
+    kl_divergence : float
+        Of Y.
+    iterations : int
+        As run.
+    history : ndarray of shape (m, 2)
+        Iteration and KL divergence after it.
+    mean_sum : float
+        Z / n: the sum of the kernel over all other points, for a point on average.
+    """
+
+    Y: Positions
+    kl_divergence: float
+    iterations: int
+    history: NDArray[np.float64]
+    mean_sum: float
+
+
+class _State:
+    """Points in the order in which the kernels see them, and how they move."""
+
+    def __init__(self, graph: Graph, start: Positions) -> None:
+        self.graph = graph
+        self.Y = start
+        self.order: NDArray[Any] | None = None
+        self.rest()
+
+    def rest(self) -> None:
+        """Nothing moves, all gains are 1."""
+        self.velocity, self.gains = np.zeros_like(self.Y), np.ones_like(self.Y)
+
+    def follow_curve(self, kernels: Any) -> None:
+        order = along_a_curve(self.Y)
+        self.graph = kernels.reorder_graph(order, *self.graph)
+        self.Y, self.velocity, self.gains = (
+            np.ascontiguousarray(part[order]) for part in (self.Y, self.velocity, self.gains)
+        )
+        self.order = order if self.order is None else self.order[order]
+
+    def places(self) -> Positions:
+        """The layout in the order of the data."""
+        if self.order is None:
+            return self.Y.copy()
+        places = np.empty_like(self.Y)
+        places[self.order] = self.Y
+        return places
+
+
+class Descent:
+    """The two phases of one layout."""
+
+    def __init__(
+        self,
+        kernels: Any,
+        graph: Graph,
+        start: Positions,
+        repulsion: Repulsion,
+        rules: Rules,
+        advance: Callable[[float], None],
+    ) -> None:
+        self._kernels = kernels
+        self._state = _State(graph, start)
+        self._repulsion = repulsion
+        self._rules = rules
+        self._advance = advance
+        self._iteration = 0
+        self._history: list[tuple[int, float]] = []
+        p = graph[2].astype(np.float64)
+        self._entropy = float((p * np.log(p)).sum())
+
+    def run(self, early: Phase, main: Phase) -> Layout:
+        """Both phases, one after the other."""
+        for phase, is_main in ((early, False), (main, True)):
+            self._state.rest()
+            if not self._run_phase(phase, is_main):
+                break
+        _, normaliser = self._repulsion(self._state.Y)
+        kl = self._divergence(normaliser)
+        if not self._history or self._history[-1][0] != self._iteration:
+            self._history.append((self._iteration, kl))
+        history = np.array(self._history, np.float64).reshape(-1, 2)
+        places = self._state.places()
+        return Layout(places, kl, self._iteration, history, normaliser / len(places))
+
+    def _run_phase(self, phase: Phase, is_main: bool) -> bool:
+        """False if a callback ended the work."""
+        best, best_at, last = np.inf, self._iteration, np.inf
+        for i in range(phase.iterations):
+            self._reorder_when_due()
+            watched = (i + 1) % CHECK_EVERY == 0
+            told = bool(self._rules.callbacks) and (
+                (self._iteration + 1) % self._rules.callbacks_every == 0
+            )
+            norm, cross, normaliser = self._step(phase, watched or told)
+            self._iteration += 1
+            self._advance(1)
+            if not (watched or told):
+                continue
+            kl = self._entropy + cross + np.log(normaliser)
+            if told and self._tell(kl):
+                return False
+            if not watched:
+                continue
+            self._history.append((self._iteration, kl))
+            # The function that falls: with exaggeration it is not the divergence itself.
+            objective = phase.exaggeration * cross + np.log(normaliser)
+            if objective < best:
+                best, best_at = objective, self._iteration
+            elif is_main and self._iteration - best_at > self._rules.n_iter_without_progress:
+                break
+            if norm <= self._rules.min_grad_norm:
+                break
+            if is_main and self._rules.tol is not None and last - objective < self._rules.tol:
+                break
+            last = objective
+        return True
+
+    def _step(self, phase: Phase, measured: bool) -> tuple[float, float, float]:
+        """Move once; the gradient's norm, and cross entropy and Z before the move."""
+        state, kernels, dof = self._state, self._kernels, self._repulsion.dof
+        repulsion, normaliser = self._repulsion(state.Y)
+        attraction = kernels.attraction(state.Y, *state.graph, dof)
+        cross = kernels.cross_entropy(state.Y, *state.graph, dof) if measured else np.nan
+        state.Y, state.velocity, state.gains, norm = kernels.descend(
+            state.Y,
+            state.velocity,
+            state.gains,
+            attraction,
+            repulsion,
+            normaliser,
+            phase.exaggeration,
+            phase.learning_rate,
+            phase.momentum,
+            self._rules.max_step,
+        )
+        if not (np.isfinite(norm) and normaliser > 0):
+            self._diverged(phase)
+        return norm, cross, normaliser
+
+    def _diverged(self, phase: Phase) -> None:
+        raise DivergedError(
+            f"t-SNE left the numbers in iteration {self._iteration + 1}: the steps were too long "
+            f"(learning rate {phase.learning_rate:g}, exaggeration {phase.exaggeration:g}); "
+            "lower learning_rate, or leave it at 'auto'"
+        )
+
+    def _divergence(self, normaliser: float) -> float:
+        cross = self._kernels.cross_entropy(self._state.Y, *self._state.graph, self._repulsion.dof)
+        return float(self._entropy + cross + np.log(normaliser))
+
+    def _tell(self, kl: float) -> bool:
+        """Whether a callback asked to stop."""
+        places = self._state.places()
+        answers = [callback(self._iteration, kl, places) for callback in self._rules.callbacks]
+        return any(answers)
+
+    def _reorder_when_due(self) -> None:
+        i = self._iteration
+        due = i in _ORDER_AT or i % _ORDER_EVERY == 0
+        if due and len(self._state.Y) > _MANY:
+            self._state.follow_curve(self._kernels)

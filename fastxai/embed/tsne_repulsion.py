@@ -1,0 +1,106 @@
+"""Which repulsion t-SNE computes, and how finely: all pairs, a tree, or a mesh."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FastxaiWarning
+
+Positions = NDArray[np.float32]
+
+# Up to so many points all pairs cost no more than the others' overhead.
+_FEW = {2: 2000, 3: 4000}
+# Mesh nodes, padding included, beyond which a tree is faster and smaller.
+_MOST_NODES = 2**24
+# The spacing is chosen anew after so many calls, or once the extent has changed so much.
+_AGAIN = 50
+_GROWTH = 1.25
+
+
+def choose(method: str, n: int, n_components: int) -> str:
+    """The method that "auto" stands for.
+
+    Examples
+    --------
+    >>> choose("auto", 500, 2), choose("auto", 70_000, 2), choose("auto", 70_000, 3)
+    ('exact', 'particle_mesh', 'barnes_hut')
+    """
+    if method != "auto":
+        return method
+    if n_components > 3 or n <= _FEW.get(n_components, _FEW[2]):
+        return "exact"
+    return "particle_mesh" if n_components <= 2 else "barnes_hut"
+
+
+class Repulsion:
+    """Forces and normalisation of a layout, by one of the three kernels.
+
+    Attributes
+    ----------
+    method : str
+        As in use; a mesh that would need too many nodes gives way to the tree.
+    """
+
+    def __init__(
+        self, kernels: Any, method: str, dof: float, angle: float, force_error: float
+    ) -> None:
+        self.method = method
+        self.dof = dof
+        self._kernels = kernels
+        self._angle = angle
+        self._force_error = force_error
+        self._spacing = 0.0
+        self._extent = 0.0
+        self._calls = 0
+
+    def __call__(self, Y: Positions) -> tuple[Positions, float]:
+        """Forces (n, d), not yet divided by Z; and Z."""
+        if self.method == "particle_mesh":
+            self._refresh(Y)
+        forces: tuple[Positions, float]
+        if self.method == "exact":
+            forces = self._kernels.exact_repulsion(Y, self.dof)
+        elif self.method == "barnes_hut":
+            forces = self._kernels.barnes_hut(Y, self.dof, self._angle)
+        else:
+            forces = self._kernels.particle_mesh(Y, self.dof, self._spacing)
+        return forces
+
+    def field(self, Y: Positions) -> Callable[[Positions], Positions]:
+        """The forces of fixed points Y on others, wherever these are."""
+        kernels, dof = self._kernels, self.dof
+        n, axes = Y.shape
+        method = self.method if self.method == "barnes_hut" else choose("auto", n, axes)
+        if method == "exact":
+            return lambda points: kernels.exact_repulsion_at(points, Y, dof)[0]
+        if method == "particle_mesh":
+            spacing = kernels.mesh_spacing(Y, dof, self._force_error)
+            if kernels.mesh_size(Y, spacing) <= _MOST_NODES:
+                potential = kernels.mesh_potential(Y, dof, spacing)
+                return lambda points: kernels.evaluate_mesh(potential, points)[0]
+        return lambda points: kernels.barnes_hut_at(points, Y, dof, self._angle)[0]
+
+    def _refresh(self, Y: Positions) -> None:
+        """A spacing for the density as it is now."""
+        extent = float(np.ptp(Y, axis=0).max())
+        ratio = extent / self._extent if self._extent else np.inf
+        self._calls += 1
+        if self._calls <= _AGAIN and 1 / _GROWTH < ratio < _GROWTH:
+            return
+        self._spacing = self._kernels.mesh_spacing(Y, self.dof, self._force_error)
+        self._extent, self._calls = extent, 0
+        nodes = self._kernels.mesh_size(Y, self._spacing)
+        if nodes > _MOST_NODES:
+            self.method = "barnes_hut"
+            warnings.warn(
+                f"the embedding has grown so wide that its mesh would have {nodes:,} nodes: "
+                "Barnes-Hut takes over (outliers far from all others do that; "
+                "method='barnes_hut' uses the tree from the start)",
+                FastxaiWarning,
+                stacklevel=2,
+            )
