@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.manifold import _barnes_hut_tsne
 
 from fastxai_kernels import select
 from fastxai_kernels.cpu._threads import threads
@@ -40,6 +41,7 @@ def points(d):
         "outliers": stacked(uniform, normal(d=d, scale=1.0)),
         "dense core far out": stacked(1e6 * uniform[:3], normal(d=d, scale=1e-3)),
         "two deep clusters": stacked(normal(d=d, scale=1e-6), 10 + normal(d=d, scale=1e-6)),
+        "all scales": normal(d=d) * 10.0 ** np.linspace(-20, 5, 600, dtype=np.float32)[:, None],
         "copies": np.repeat(normal(n=7, d=d), 90, axis=0),
         "all the same": np.full((300, d), 2.5, np.float32),
         "on a line": np.outer(normal(d=1), np.arange(1, d + 1)).astype(np.float32),
@@ -79,6 +81,23 @@ def test_errors_at_the_usual_angle_are_small(name, dof):
     # On a line all of a cell lies at its ends.
     assert error(forces, exact) < (0.05 if "1-D" in name or "line" in name else 0.01)
     assert pytest.approx(exact_Z, rel=5e-3) == Z
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_it_is_no_less_accurate_than_scikit_learn_at_the_same_angle(d):
+    Y = np.vstack([digits(d), normal(n=2000, d=d, scale=9.0)])
+    n = len(Y)
+    theirs = np.zeros_like(Y)
+    # Affinities of 0 between the first and the last, the second and the last but one, ..
+    zeros, others, starts = np.zeros(n, np.float32), np.arange(n)[::-1].copy(), np.arange(n + 1)
+    _barnes_hut_tsne.gradient(zeros, Y, others, starts, theirs, 0.5, d, 0, dof=1, num_threads=1)
+    exact, _ = reference.barnes_hut(Y, 1.0, 0.5)
+    ours, _ = cpu.barnes_hut(Y, 1.0, 0.5)
+    theirs /= (theirs * exact).sum() / (exact**2).sum()  # they divide by Z
+    assert error(ours, exact) < 0.7 * error(theirs, exact)
+    size = np.linalg.norm(exact, axis=1)
+    ours, theirs = (np.linalg.norm(f - exact, axis=1) / size for f in (ours, theirs))
+    assert np.quantile(ours, 0.99) < 0.7 * np.quantile(theirs, 0.99)
 
 
 @pytest.mark.parametrize("d", [2, 3])

@@ -56,19 +56,26 @@ LAYOUTS = {
     "far from the origin": clusters() + 3000.0,
 }
 LAYOUTS = {name: points.astype(np.float32) for name, points in LAYOUTS.items()}
-every_layout = pytest.mark.parametrize("Y", LAYOUTS.values(), ids=LAYOUTS.keys())
 
 
 def relative_error(found, exact):
     return math.sqrt(np.square(found - exact).sum() / np.square(exact).sum())
 
 
-@pytest.mark.parametrize("dof", [0.5, 1.0, 2.0])
-@every_layout
-def test_forces_are_within_the_tolerance_of_the_spacing(Y, dof):
-    spacing = cpu.mesh_spacing(Y, dof, 0.01)
-    forces, z = cpu.particle_mesh(Y, dof, spacing)
-    exact, exact_z = reference.particle_mesh(Y, dof, spacing)
+@pytest.mark.parametrize("dof", [0.5, 2.0])
+@pytest.mark.parametrize("name", ["clusters", "few and far", "tiny", "copies", "two"])
+def test_forces_are_within_the_tolerance_for_other_kernels(name, dof):
+    Y = LAYOUTS[name]
+    forces, z = cpu.particle_mesh(Y, dof, cpu.mesh_spacing(Y, dof, 0.01))
+    exact, exact_z = reference.particle_mesh(Y, dof, 1.0)
+    assert relative_error(forces, exact) <= 0.01
+    assert z == pytest.approx(exact_z, rel=2e-3)
+
+
+@pytest.mark.parametrize("Y", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_forces_are_within_the_tolerance_of_the_spacing(Y):
+    forces, z = cpu.particle_mesh(Y, 1.0, cpu.mesh_spacing(Y, 1.0, 0.01))
+    exact, exact_z = reference.particle_mesh(Y, 1.0, 1.0)
     assert relative_error(forces, exact) <= 0.01
     assert z == pytest.approx(exact_z, rel=2e-3)
 
@@ -180,8 +187,9 @@ def test_three_dimensions_are_for_the_tree(kernels):
             function(Y, *rest)
 
 
-def test_a_wide_layout_shows_in_the_size_and_costs_nothing():
-    Y = np.concatenate([uniform(), [[1e6, 0.0]]]).astype(np.float32)
+@pytest.mark.parametrize("far", [1e6, 1e30])
+def test_a_wide_layout_shows_in_the_size_and_costs_nothing(far):
+    Y = np.concatenate([uniform(), [[far, 0.0]]]).astype(np.float32)
     spacing = cpu.mesh_spacing(Y, 1.0, 0.01)
     assert cpu.mesh_size(Y, spacing) > 1e8
 
@@ -191,7 +199,7 @@ def test_the_size_grows_with_the_square():
     assert cpu.mesh_size(Y, 0.1) == pytest.approx((2 * 60 / 0.1) ** 2, rel=0.2)
 
 
-@pytest.mark.parametrize("dof", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("dof", [1.0, 2.0])
 @pytest.mark.parametrize("name", ["clusters", "outliers", "tiny", "copies"])
 def test_new_points_within_the_tolerance(name, dof):
     Y = LAYOUTS[name]

@@ -24,6 +24,7 @@ from ._threads import parallel_for
 
 _MARGIN = 8  # free nodes: the inverse of b rings where the periodic kernel has its kink
 _FEWEST = 32  # nodes: the same, where the kernel has far to fall
+_LONGEST = 1 << 24
 _SAMPLED = (66 / 120, 26 / 120, 1 / 120)  # M at its centre and the next nodes
 _ROWS = 16  # of a block of rows, and columns of a block of columns: they fix the bits
 _COLUMNS = 32
@@ -46,7 +47,10 @@ class Response(NamedTuple):
 
 def padded(nodes: int) -> int:
     """The length of the transforms for so many nodes: even, and quick to transform."""
-    return 2 * int(fft.next_fast_len(max(nodes + _MARGIN, _FEWEST), real=True))
+    half = max(nodes + _MARGIN, _FEWEST)
+    if half > _LONGEST:
+        return 2 * half  # nobody will transform so many: a size to be compared and refused
+    return 2 * int(fft.next_fast_len(half, real=True))
 
 
 def _symbol(length: int) -> NDArray[np.float64]:
@@ -67,7 +71,7 @@ def _near(length: int, distance: int) -> NDArray[np.float64]:
 def _own_potential(waves: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
     """Fourier coefficients, up to the first, of a point's own potential over its cell.
 
-    The next ones are 1e-5 of these: the square of a quintic spline is very smooth.
+    The next ones are half a percent of these: the square of a quintic spline is very smooth.
     """
     reach = ORDER - 1
     left = np.einsum("dk,kl->dl", _near(rows, reach), waves)  # no BLAS: bits by its threads

@@ -23,7 +23,7 @@ from ._pairs import CENTRE, COUNT, TRACE, WIDTH
 from ._threads import parallel_for
 
 LEAF = 32  # most points of a leaf, unless their codes are all the same
-RADIUS = WIDTH - 1  # the entry of a cell's row that holds its squared radius
+SIZE = WIDTH - 1  # the entry of a cell's row that holds half its squared longest side
 _GRAIN = 512
 
 
@@ -172,20 +172,20 @@ def _moments(points, runs, base, factor, centres, seconds, boxes, cells, start, 
             _from_points(points, first, last, d, centres[cell], seconds[cell], boxes[cell])
         row = cells[cell]
         row[COUNT] = runs[cell, 1] - runs[cell, 0]
-        square = 0.0
+        longest = 0.0
         trace = 0.0
         at = 0
         for a in range(d):
             row[CENTRE + a] = centres[cell, a]
             row[CENTRE + d + a] = centres[cell, a] - np.float64(row[CENTRE + a])
             side = np.float64(boxes[cell, 2 * a + 1]) - np.float64(boxes[cell, 2 * a])
-            square += side * side
+            longest = side if side > longest else longest
             for _ in range(a + 1):
                 row[CENTRE + 2 * d + at] = factor * seconds[cell, at]
                 at += 1
             trace += seconds[cell, at - 1]
         row[TRACE] = 0.5 * factor * trace
-        row[RADIUS] = 0.25 * square
+        row[SIZE] = 0.5 * longest * longest
 
 
 def build(Y: NDArray[np.float32], dof: float) -> Tree:

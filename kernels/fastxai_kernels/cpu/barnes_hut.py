@@ -7,13 +7,13 @@
 
     s^2 <= angle^2 (r^2 + min(dof, 1) / 4)
 
-with s half the diagonal of the bounding box of its points and r the distance from their
-mean to the nearest place of the box around the group of points that it acts on; r = 0 if
-one of these is its own.  The constant stands for the flat top of the kernel: it lets a
-layout of extent 1e-4 act as one point.  A whole cell acts with its second moments too, so
-its error falls with the cube of s / r; single points and those of one place are exact at
-any angle, and angle 0 leaves nothing else.  At equal angles the errors of the force are a
-third of those with s the side of a cell of the grid and no second moments.
+with s the longest side of the bounding box of its points over the root of 2 and r the
+distance from their mean to the nearest place of the box around the group of points that it
+acts on; r = 0 if one of these is its own.  The constant stands for the flat top of the
+kernel: it lets a layout of extent 1e-4 act as one point.  A whole cell acts with its second
+moments too, so its error falls with the cube of s / r; single points and those of one place
+are exact at any angle, and angle 0 leaves nothing else.  At equal angles the errors of the
+force are a half to a fifth of those without second moments and with s the side of the cell.
 
 A group is up to `GROUP` points of neighbouring siblings: one walk through the tree serves
 all of them, sixteen to a vector.  In `barnes_hut_at` each point has a walk of its own, in
@@ -33,7 +33,7 @@ from ._jit import array_in, array_out, f32, f64, i32, i64, inlined, kernel
 from ._morton import morton_order
 from ._pairs import ALL, CENTRE, LANES, cells_2d, cells_3d, points_2d, points_3d
 from ._threads import parallel_for
-from ._tree import LEAF, RADIUS, build, siblings
+from ._tree import LEAF, SIZE, build, siblings
 
 GROUP = 96  # a multiple of LANES, at least LEAF
 _LIST = 256  # cells that wait for their turn
@@ -128,7 +128,7 @@ def _repel(points, runs, cells, order, groups, dof, opening, flat, forces, total
             square = np.float32(0.0)
             if not mine:
                 square = _squared_distance(cells[cell], box, d)
-            whole = cells[cell, RADIUS] <= opening * square + flat
+            whole = cells[cell, SIZE] <= opening * square + flat
             if whole and not (mine and end - begin <= LEAF):
                 names[listed] = cell
                 listed += 1
@@ -163,7 +163,7 @@ def _accepting(row, points, at, opening, flat, d):
         for a in range(d):
             x = points[a, at + t] - row[CENTRE + a]
             square += x * x
-        bits |= np.int64(row[RADIUS] <= opening * square + flat) << t
+        bits |= np.int64(row[SIZE] <= opening * square + flat) << t
     return bits
 
 

@@ -42,8 +42,8 @@ def _planar(points: Array) -> Array:
 
 
 def _nodes(extent: float, spacing: float) -> int:
-    """Even and, for mirror images not to matter, more than twice the nodes in use."""
-    return 2 * int(fft.next_fast_len(int(extent / spacing) + _MARGIN, real=True))
+    """More than twice the nodes in use, for mirror images not to matter; many times even."""
+    return 32 * -(-(int(extent / spacing) + _MARGIN) // 16)
 
 
 def mesh_size(Y: Array, spacing: float) -> int:
