@@ -194,3 +194,37 @@ def open_progress(verbose: bool) -> Iterator[Progress]:
         _current.reset(token)
         if outer is None:
             display.stop()
+
+
+class _Part:
+    """Shows the stages of one piece of work as one stage of a larger one."""
+
+    def __init__(self, outer: _Display, advance: Advance, main: str) -> None:
+        self._outer, self._advance, self._main = outer, advance, main
+
+    def open(self, name: str, total: float | None) -> float | None:
+        return total if name == self._main else None
+
+    def advance(self, task: float | None, amount: float) -> None:
+        if task:
+            self._advance(amount / task)
+
+    def close(self, task: Any, seconds: float) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        self._outer.say(text)
+
+    def stop(self) -> None:
+        pass
+
+
+@contextmanager
+def as_one_stage(progress: Progress, name: str, main: str) -> Iterator[None]:
+    """All runs inside are one stage of ``progress``, as far along as their stage ``main`` is."""
+    with progress.stage(name, 1.0) as advance:
+        token = _current.set(Progress(_Part(progress._display, advance, main)))
+        try:
+            yield
+        finally:
+            _current.reset(token)

@@ -28,9 +28,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("method", ["umap", "pca"])
+OPTIONS = {
+    "umap": FAST,
+    "tsne": ["--perplexity", "5,10", "--max-iter", "30", "--quiet"],
+    "pca": ["--quiet"],
+}
+
+
+@pytest.mark.parametrize("method", OPTIONS)
 def test_embed_writes_the_embedding_and_the_picture(folder: Path, method: str) -> None:
-    options = FAST if method == "umap" else ["--quiet"]
+    options = OPTIONS[method]
     command = ["embed", "x.npy", "--method", method, "--out", "y.npy", "--plot", "y.png"]
     assert run([*command, *options]) == 0
     assert np.load("y.npy").shape == (60, 2)
@@ -119,6 +126,24 @@ OUT = ["--out", "y.npy"]
             ["embed", "x.npy", *OUT, "--method", "pca", "--min-dist", "1"],
             "umap only",
             id="pca with umap's options",
+        ),
+        pytest.param(
+            None,
+            ["embed", "x.npy", *OUT, "--method", "umap", "--perplexity", "9", "--tol", "1"],
+            "--perplexity, --tol: for --method tsne only",
+            id="umap with t-SNE's options",
+        ),
+        pytest.param(
+            None,
+            ["embed", "x.npy", *OUT, "--method", "tsne", "--perplexity", "9,b"],
+            "'9,b' is no number",
+            id="perplexity",
+        ),
+        pytest.param(
+            None,
+            ["embed", "x.npy", *OUT, "--method", "tsne", "--perplexity", "60"],
+            "perplexity (60) must be less than n_samples (60)",
+            id="perplexity of n",
         ),
         pytest.param(
             None,

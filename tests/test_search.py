@@ -389,3 +389,29 @@ def test_a_tiny_scale_makes_no_neighbour_true():
     assert external._recall(X, wrong, "chebyshev", {}, 0) < 0.5
     right = find_neighbors(X, K, metric="chebyshev").indices
     assert external._recall(X, right, "chebyshev", {}, 0) == 1
+
+
+# --- Mahalanobis -----------------------------------------------------------------------------
+
+STRETCHED = rng().standard_normal((300, 4)).astype(np.float32) * [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize("few", [4096, 100], ids=["all pairs", "pynndescent"])
+@pytest.mark.parametrize("name", ["V", "VI", "vinv"])
+def test_mahalanobis_is_scipys(name, few, monkeypatch):
+    monkeypatch.setattr(external, "_FEW", few)
+    covariance = np.cov(STRETCHED.T)
+    inverse = np.linalg.inv(covariance)
+    X = STRETCHED.astype(np.float32)
+    lists = external.search_external(
+        X, K, "mahalanobis", {name: covariance if name == "V" else inverse}, 0, 0.95
+    )
+    exact = cdist(X, X, "mahalanobis", VI=inverse)
+    np.fill_diagonal(exact, np.inf)
+    near = np.sort(exact, axis=1)[:, :K]
+    assert (lists[1] <= near[:, -1:] * (1 + 1e-3)).mean() > 0.97
+
+
+def test_mahalanobis_without_a_covariance_is_refused():
+    with pytest.raises(InvalidInputError, match="needs the covariance"):
+        external.search_external(STRETCHED.astype(np.float32), K, "mahalanobis", {}, 0, 0.95)

@@ -79,22 +79,31 @@ def test_digits_keep_their_classes_and_their_neighbours(digits):
 
 
 @pytest.mark.parametrize("n_components", [2, 3])
-def test_the_divergence_is_as_low_as_scikit_learns(n_components, digits):
+def test_the_divergence_is_as_low_as_scikit_learns(n_components):
     from sklearn.manifold import TSNE as TheirTSNE
 
-    data, model = digits
-    if n_components == 3:
-        model = TSNE(n_components=3).fit(data.data)
-    theirs = TheirTSNE(n_components=n_components, random_state=0).fit(data.data)
-    assert model.kl_divergence_ < theirs.kl_divergence_ + 0.01
+    points = fastxai.datasets.digits().data[::3]
+    ours = TSNE(n_components=n_components).fit(points)
+    theirs = TheirTSNE(n_components=n_components, random_state=0).fit(points)
+    assert ours.kl_divergence_ < theirs.kl_divergence_ * 1.02  # local minima differ by that
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS[1:])
 def test_every_method_reaches_the_same_divergence(method, digits):
     data, model = digits
     other = TSNE(method=method).fit(data.data)
     assert other.method_ == method
     assert other.kl_divergence_ == pytest.approx(model.kl_divergence_, abs=0.02)
+
+
+def test_the_tree_at_angle_0_is_exact():
+    # Few points: with these the affinities of "exact" are those of the others too.
+    options = {"perplexity": 14, "learning_rate": 1.0, "max_iter": 250, "init": "random"}
+    exact, tree = (
+        TSNE(method=method, angle=0, **options).fit_transform(X[:30])
+        for method in ("exact", "barnes_hut")
+    )
+    np.testing.assert_allclose(tree, exact, atol=1e-4 * np.abs(exact).max())
 
 
 @pytest.mark.parametrize(

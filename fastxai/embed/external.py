@@ -29,7 +29,10 @@ _DENSE = {
     "minkowski": "minkowski",
     "canberra": "canberra",
     "braycurtis": "braycurtis",
+    "mahalanobis": "mahalanobis",
 }
+_SCIPYS = {"vinv": "VI"}
+_PYNNDESCENTS = {"VI": "vinv"}
 _SPARSE = {"euclidean": "euclidean", "l2": "euclidean", "cosine": "cosine", "manhattan": "l1"}
 _FEW = 4096
 _FEW_CALLS = 2048  # points so few that a function is called for every pair: some seconds
@@ -53,7 +56,27 @@ def _pairs(X: Any, rows: Any, metric: Any, metric_kwds: Mapping[str, Any]) -> ND
     from scipy.spatial import distance
 
     cdist: Any = distance.cdist  # its types know each metric's arguments by name only
-    return np.asarray(cdist(rows, X, _DENSE[metric], **metric_kwds))
+    named = {_SCIPYS.get(name, name): value for name, value in metric_kwds.items()}
+    return np.asarray(cdist(rows, X, _DENSE[metric], **named))
+
+
+def _arguments(metric: Any, metric_kwds: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The metric's arguments under pynndescent's names; scikit-learn's are known too.
+
+    Without a covariance pynndescent would take the Euclidean distance for Mahalanobis's.
+    """
+    if metric != "mahalanobis":
+        return metric_kwds
+    given = dict(metric_kwds)
+    if "V" in given:
+        given = {"vinv": np.linalg.inv(np.asarray(given["V"], np.float64))}
+    given = {_PYNNDESCENTS.get(name, name): value for name, value in given.items()}
+    if "vinv" not in given:
+        raise InvalidInputError(
+            "metric='mahalanobis' needs the covariance of the features: V, or its inverse VI "
+            "(vinv), in metric_kwds (TSNE: metric_params)"
+        )
+    return {"vinv": np.ascontiguousarray(given["vinv"], np.float32)}
 
 
 def _few(X: Any, metric: Any) -> bool:
@@ -128,6 +151,7 @@ def search_external(
     of a row can be had (see `_pairs`); else it is nan.
     """
     _known_metric(metric)
+    metric_kwds = _arguments(metric, metric_kwds)
     if _few(X, metric):
         return *_exact(X, X, k, metric, metric_kwds, leave_out=True), 1.0
     for width in (k + 1, 2 * (k + 1)):
@@ -174,6 +198,7 @@ class ExternalIndex:
     """
 
     def __init__(self, X: Any, metric: Any, metric_kwds: Mapping[str, Any], seed: int) -> None:
+        metric_kwds = _arguments(metric, metric_kwds)
         self._X, self._metric, self._kwds = X, metric, metric_kwds
         self._index: Any = None
         if not _few(X, metric):

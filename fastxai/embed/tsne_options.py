@@ -34,8 +34,9 @@ def check_options(model: Any) -> None:
     check_number("min_grad_norm", model.min_grad_norm, 0)
     if model.tol is not None:
         check_number("tol", model.tol, 0)
-    for name in ("initial_momentum", "final_momentum"):
-        check_number(name, getattr(model, name), 0, high=0.999)
+    check_number("initial_momentum", model.initial_momentum, 0, high=0.999)
+    if model.final_momentum is not None:
+        check_number("final_momentum", model.final_momentum, 0, high=0.999)
     if model.max_step_norm is not None:
         check_number("max_step_norm", model.max_step_norm, 0, above=True)
     if model.dof is not None:

@@ -15,11 +15,14 @@ Positions = NDArray[np.float32]
 
 # Up to so many points all pairs cost no more than the others' overhead.
 _FEW = {2: 2000, 3: 4000}
-# Mesh nodes, padding included, beyond which a tree is faster and smaller.
-_MOST_NODES = 2**24
-# The spacing is chosen anew after so many calls, or once the extent has changed so much.
+# Mesh nodes a point, padding included, beyond which a tree is faster; and beyond which even
+# somebody who asked for a mesh gets the tree.
+_NODES = {"auto": 24, "particle_mesh": 128}
+_NODES_AT_LEAST, _NODES_AT_MOST = 2**20, 2**26
+# The spacing is chosen anew after so many calls, or once the mesh has changed by so much.
 _AGAIN = 50
-_GROWTH = 1.25
+_GROWTH = 1.6
+_GUESS = 0.5
 
 
 def choose(method: str, n: int, n_components: int) -> str:
@@ -37,6 +40,11 @@ def choose(method: str, n: int, n_components: int) -> str:
     return "particle_mesh" if n_components <= 2 else "barnes_hut"
 
 
+def most_nodes(method: str, n: int) -> int:
+    """The largest mesh that is worth while for n points, of the method that was asked for."""
+    return min(max(_NODES.get(method, 0) * n, _NODES_AT_LEAST), _NODES_AT_MOST)
+
+
 class Repulsion:
     """Forces and normalisation of a layout, by one of the three kernels.
 
@@ -47,15 +55,23 @@ class Repulsion:
     """
 
     def __init__(
-        self, kernels: Any, method: str, dof: float, angle: float, force_error: float
+        self,
+        kernels: Any,
+        method: str,
+        n: int,
+        n_components: int,
+        dof: float,
+        angle: float,
+        force_error: float,
     ) -> None:
-        self.method = method
+        self.method = choose(method, n, n_components)
         self.dof = dof
+        self._asked = method
         self._kernels = kernels
         self._angle = angle
         self._force_error = force_error
         self._spacing = 0.0
-        self._extent = 0.0
+        self._nodes = 0
         self._calls = 0
 
     def __call__(self, Y: Positions) -> tuple[Positions, float]:
@@ -80,27 +96,30 @@ class Repulsion:
             return lambda points: kernels.exact_repulsion_at(points, Y, dof)[0]
         if method == "particle_mesh":
             spacing = kernels.mesh_spacing(Y, dof, self._force_error)
-            if kernels.mesh_size(Y, spacing) <= _MOST_NODES:
+            if kernels.mesh_size(Y, spacing) <= most_nodes(self._asked, n):
                 potential = kernels.mesh_potential(Y, dof, spacing)
                 return lambda points: kernels.evaluate_mesh(potential, points)[0]
         return lambda points: kernels.barnes_hut_at(points, Y, dof, self._angle)[0]
 
     def _refresh(self, Y: Positions) -> None:
         """A spacing for the density as it is now."""
-        extent = float(np.ptp(Y, axis=0).max())
-        ratio = extent / self._extent if self._extent else np.inf
+        kernels = self._kernels
         self._calls += 1
-        if self._calls <= _AGAIN and 1 / _GROWTH < ratio < _GROWTH:
+        if self._spacing and self._calls <= _AGAIN:
+            nodes = kernels.mesh_size(Y, self._spacing)
+            if self._nodes / _GROWTH < nodes < self._nodes * _GROWTH:
+                return
+        guess = self._spacing or _GUESS  # as it was: one comparison is then mostly enough
+        self._spacing = kernels.mesh_spacing(Y, self.dof, self._force_error, guess)
+        self._nodes, self._calls = kernels.mesh_size(Y, self._spacing), 0
+        if self._nodes <= most_nodes(self._asked, len(Y)):
             return
-        self._spacing = self._kernels.mesh_spacing(Y, self.dof, self._force_error)
-        self._extent, self._calls = extent, 0
-        nodes = self._kernels.mesh_size(Y, self._spacing)
-        if nodes > _MOST_NODES:
-            self.method = "barnes_hut"
+        self.method = "barnes_hut"
+        if self._asked == "particle_mesh":
             warnings.warn(
-                f"the embedding has grown so wide that its mesh would have {nodes:,} nodes: "
-                "Barnes-Hut takes over (outliers far from all others do that; "
-                "method='barnes_hut' uses the tree from the start)",
+                "the embedding has grown so wide that its mesh would have "
+                f"{self._nodes:,} nodes: Barnes-Hut takes over (outliers far from all others do "
+                "that; method='barnes_hut' uses the tree from the start)",
                 FastxaiWarning,
                 stacklevel=2,
             )

@@ -2,5 +2,6 @@
 
 from .components import biplot, scree
 from .maps import scatter
+from .panels import panels
 
-__all__ = ["biplot", "scatter", "scree"]
+__all__ = ["biplot", "panels", "scatter", "scree"]
