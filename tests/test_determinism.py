@@ -23,7 +23,7 @@ import pytest
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from fastxai import PCA, UMAP
+from fastxai import PCA, TSNE, UMAP, neighbors
 from fastxai.embed import project, queries, search
 from fastxai.embed.spectral import spectral_start
 from fastxai_kernels import select
@@ -53,20 +53,40 @@ def hashes(n_jobs: int | None, X: Any, y: Any = None, **options: Any) -> dict[st
     }
 
 
+def tsne_hashes(n_jobs: int | None, X: Any, **options: Any) -> dict[str, str]:
+    """Of t-SNE's map by each kind of repulsion, and of new points in it."""
+    found = {}
+    for method in ("exact", "barnes_hut", "particle_mesh"):
+        if method == "particle_mesh" and options.get("n_components", 2) > 2:
+            continue
+        # Neighbours as of the tree also for all pairs: a graph of all pairs is slow to find.
+        graph = neighbors(X, 15, n_jobs=n_jobs)
+        short: dict[str, Any] = {"max_iter": 15, "early_exaggeration_iter": 10, "perplexity": 5}
+        model = TSNE(n_jobs=n_jobs, method=method, neighbors=graph, **short, **options).fit(X)
+        found[method] = digest(model.embedding_)
+        found[f"{method} new"] = digest(model.transform(X[:50] + np.float32(0.1)))
+    return found
+
+
 # --- across processes ------------------------------------------------------------------------
 
 WIDE = partial(clusters, 2600, 320)  # wide enough for LAPACK to use all its threads
+
+
+def both(n_jobs: int) -> dict[str, str]:
+    """UMAP's and t-SNE's."""
+    return hashes(n_jobs, WIDE()) | tsne_hashes(n_jobs, WIDE())
 
 
 def main(n_jobs: int, fork: bool) -> None:
     """Print the hashes, and how many kernels were compiled here and how many loaded."""
     search._QUICK = 0.0  # the approximate search, however few the points
     _warm._compiled = True  # no children: compile here what the cache does not hold
-    found: dict[str, Any] = {"hashes": hashes(n_jobs, WIDE())}
+    found: dict[str, Any] = {"hashes": both(n_jobs)}
     if fork:
         reader, writer = os.pipe()
         if os.fork() == 0:
-            os.write(writer, json.dumps(hashes(n_jobs, WIDE())).encode())
+            os.write(writer, json.dumps(both(n_jobs)).encode())
             os._exit(0)
         os.wait()
         found["child"] = json.loads(os.read(reader, 65536))
@@ -141,6 +161,16 @@ def test_the_number_of_threads_changes_no_bit(approximate: None, options: dict[s
     one = hashes(1, X, **options)
     assert hashes(2, X, **options) == one
     assert hashes(8, X, **options) == one
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+@pytest.mark.parametrize("n", [300, 6000])
+def test_the_number_of_threads_changes_no_bit_of_tsne(n: int, n_components: int) -> None:
+    X = clusters(n, 20)
+    X[-50:] = X[:50]
+    one = tsne_hashes(1, X, n_components=n_components)
+    assert tsne_hashes(2, X, n_components=n_components) == one
+    assert tsne_hashes(8, X, n_components=n_components) == one
 
 
 def test_run_after_run() -> None:
