@@ -7,6 +7,7 @@ from statistics import mean, median
 from typing import Any
 
 Check = dict[str, Any]
+RECORDED = "recorded"
 
 
 def faster(what: str, ours: float, theirs: float | None, at_least: float, unit: str = "s") -> Check:
@@ -59,6 +60,37 @@ def not_below(what: str, ours: float, theirs: float | None, allowed: float = 0.0
     }
 
 
+def not_above(what: str, ours: float, theirs: float | None, unit: str = "") -> Check:
+    """``ours <= theirs``, for an error or a loss."""
+    figure = None if theirs is None else ours - theirs
+    return {
+        "what": what,
+        "unit": unit,
+        "ours": ours,
+        "theirs": theirs,
+        "figure": figure,
+        "shown": "–" if figure is None else f"{figure:+.4f}",
+        "target": "≤ theirs",
+        "met": None if figure is None else figure <= 0,
+        "by": None if figure is None else f"{figure:+.4f}",
+    }
+
+
+def recorded(what: str, ours: float | None, theirs: float | None, unit: str = "") -> Check:
+    """A figure without a target."""
+    return {
+        "what": what,
+        "unit": unit,
+        "ours": ours,
+        "theirs": theirs,
+        "figure": None,
+        "shown": f"{theirs / ours:.1f}×" if ours and theirs and unit else "",
+        "target": RECORDED,
+        "met": None,
+        "by": None,
+    }
+
+
 def at_most(what: str, ours: float, limit: float, unit: str, why: str = "") -> Check:
     """``ours <= limit``."""
     return {
@@ -68,7 +100,7 @@ def at_most(what: str, ours: float, limit: float, unit: str, why: str = "") -> C
         "theirs": None,
         "figure": ours,
         "shown": "",
-        "target": f"≤ {limit:.2f} {unit}" + (f" ({why})" if why else ""),
+        "target": f"≤ {limit:.2f} {unit}".rstrip() + (f" ({why})" if why else ""),
         "met": ours <= limit,
         "by": f"{ours / limit - 1:+.0%}",
     }
@@ -115,10 +147,15 @@ QUALITIES = {
 }
 
 
-def quality_checks(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> list[Check]:
-    """The three qualities of an embedding, averaged over runs, each with its allowance."""
+def quality_checks(
+    ours: Sequence[dict[str, Any]],
+    theirs: Sequence[dict[str, Any]],
+    allowances: dict[str, float] | None = None,
+) -> list[Check]:
+    """The qualities of an embedding, averaged over runs, each with its allowance."""
     checks = []
-    for key, (name, allowed) in QUALITIES.items():
+    for key, (name, usual) in QUALITIES.items():
+        allowed = (allowances or {}).get(key, usual)
         if ours and key in ours[0]["quality"]:
             mine = average(ours, key)
             assert mine is not None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .child import Stages, main
+if TYPE_CHECKING:
+    from fastxai.bench.child import Stages
+
 
 SAMPLE, K = 5000, 15
+MEASURES = ("label_accuracy", "neighbor_preservation", "random_triplet_accuracy")
 
 
 def _kernels() -> Any:
@@ -64,31 +67,49 @@ def recall(stages: Stages, data: str, truth: str, found: list[str]) -> dict[str,
 def quality(
     stages: Stages,
     data: str,
-    truth: str,
     embeddings: list[str],
     labels: str | None = None,
     cosine: bool = False,
+    measures: list[str] | None = None,
+    perplexity: float | None = None,
+    neighbors: str | None = None,
+    scales: list[float] | None = None,
 ) -> dict[str, Any]:
-    """Label accuracy, neighbours preserved, random triplets; one dictionary an embedding."""
-    from fastxai.metrics import embedding as metrics
+    """The measures of each embedding, for the divergence with the given neighbours and scales."""
+    from fastxai import NeighborGraph
+    from fastxai.metrics.embedding import Evaluator
 
-    X, exact = _load(data, cosine), np.load(truth)
     classes = None if labels is None else np.load(labels)
-    measured = []
-    for file in embeddings:
-        Y = np.load(file).astype(np.float32)
-        near, _ = _nearest(np.ascontiguousarray(Y), exact["rows"], K)
-        kept = np.mean(
-            [len(np.intersect1d(a, b)) for a, b in zip(near, exact["indices"], strict=True)]
-        )
-        found = {
-            "neighbor_preservation": float(kept / K),
-            "random_triplet_accuracy": float(metrics.random_triplet_accuracy(X, Y)),
-        }
-        if classes is not None:
-            found["label_accuracy"] = float(metrics.label_accuracy(Y, classes))
-        measured.append(found)
-    return {"quality": measured}
+    near = None if neighbors is None else np.load(neighbors)
+    judge = Evaluator(
+        np.load(data),
+        classes,
+        metric="cosine" if cosine else "euclidean",
+        measures=measures or MEASURES,
+        perplexity=perplexity,
+        neighbors=None if near is None else NeighborGraph(near["indices"], near["distances"]),
+    )
+    factors = [1.0] * len(embeddings) if scales is None else scales
+    maps = zip(embeddings, factors, strict=True)
+    return {"quality": [judge(np.load(file) * np.float32(factor)) for file, factor in maps]}
+
+
+def force_errors(stages: Stages, exact: str, found: str) -> dict[str, Any]:
+    """RMS error over RMS force, and the 99th percentile of each point's error over its force."""
+    true, forces = np.load(exact), np.load(found)
+    errors = np.sqrt(((forces - true) ** 2).sum(axis=1))
+    sizes = np.sqrt((true**2).sum(axis=1))
+    return {
+        "rms": float(np.sqrt((errors**2).mean() / (sizes**2).mean())),
+        "p99": float(np.quantile(errors / np.maximum(sizes, 1e-300), 0.99)),
+    }
+
+
+def perplexity_error(stages: Stages, found: str, perplexity: float) -> dict[str, Any]:
+    """How far the worst row is from the perplexity asked for."""
+    p = np.load(found).astype(np.float64)
+    entropies = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
+    return {"error": float(np.abs(np.exp(entropies) - perplexity).max())}
 
 
 def placed(stages: Stages, labels: str, new_labels: str, found: list[str]) -> dict[str, Any]:
@@ -146,16 +167,15 @@ def split(stages: Stages, data: str, labels: str, held_out: int, outs: list[str]
         np.save(file, part)
 
 
-if __name__ == "__main__":
-    main(
-        {
-            "truth": truth,
-            "recall": recall,
-            "quality": quality,
-            "placed": placed,
-            "join_knn": join_knn,
-            "scaled_start": scaled_start,
-            "write_stars": write_stars,
-            "split": split,
-        }
-    )
+TASKS = {
+    "truth": truth,
+    "recall": recall,
+    "quality": quality,
+    "force_errors": force_errors,
+    "perplexity_error": perplexity_error,
+    "placed": placed,
+    "join_knn": join_knn,
+    "scaled_start": scaled_start,
+    "write_stars": write_stars,
+    "split": split,
+}

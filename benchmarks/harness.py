@@ -1,12 +1,9 @@
-"""Fresh processes, timed from outside; results written whole or not at all."""
+"""A run of the benchmarks: both interpreters, and what rows share."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,17 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .child import STARTED
+from fastxai.bench import fits
+from fastxai.bench.harness import ChildError, measure, write_whole
+
+__all__ = ["Bench", "ChildError", "ROOT", "write_whole"]
 
 ROOT = Path(__file__).resolve().parent.parent
-# Not the caller's settings: a user's process has bytecode, all threads and the default cache.
-_INHERITED = ("NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "PYTHON")
-
+_HERE = Path(__file__).resolve().parent
 _PATIENCE = 2 * 3600  # four times what the slowest takes
-
-
-class ChildError(RuntimeError):
-    """A measured process did not end well."""
 
 
 @dataclass
@@ -52,14 +46,26 @@ class Bench:
         minutes, seconds = divmod(int(time.time() - self.started), 60)
         print(f"[{minutes:3d}:{seconds:02d}] {text}", file=sys.stderr, flush=True)
 
-    def ours(self, task: str, env: dict[str, str] | None = None, **given: Any) -> dict[str, Any]:
-        return self._measure(self.python, "ours", task, given, env)
+    def ours(
+        self, task: str, env: dict[str, str] | None = None, tasks: str = "ours", **given: Any
+    ) -> dict[str, Any]:
+        return self._measure(self.python, _HERE / f"{tasks}.py", task, given, env)
 
-    def theirs(self, task: str, env: dict[str, str] | None = None, **given: Any) -> dict[str, Any]:
-        return self._measure(self.peers_python, "peers", task, given, env)
+    def theirs(
+        self, task: str, env: dict[str, str] | None = None, tasks: str = "peers", **given: Any
+    ) -> dict[str, Any]:
+        return self._measure(self.peers_python, _HERE / f"{tasks}.py", task, given, env)
 
     def evaluator(self, task: str, **given: Any) -> dict[str, Any]:
-        return self._measure(self.python, "evaluate", task, given, None)
+        return self._measure(self.python, _HERE / "evaluate.py", task, given, None)
+
+    def fit(
+        self, library: str, method: str, env: dict[str, str] | None = None, **given: Any
+    ) -> dict[str, Any]:
+        """The whole run of a library, by the code of ``fastxai bench``."""
+        python = self.python if library == "fastxai" else self.peers_python
+        given = {"library": library, "method": method, **given}
+        return self._measure(python, Path(fits.__file__), "fit", given, env)
 
     def file(self, name: str) -> str:
         return str(self.work / name)
@@ -79,70 +85,15 @@ class Bench:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _measure(
-        self, python: str, module: str, task: str, given: dict[str, Any], env: Any
+        self, python: str, tasks: Path, task: str, given: dict[str, Any], env: Any
     ) -> dict[str, Any]:
-        asked = {**_clean_environment(), **(env or {})}
-        command = [python, "-m", f"benchmarks.{module}", task, json.dumps(given)]
-        self.log(f"  {module} {task} {_short(given)}")
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-            begun = time.perf_counter()
-            asked[STARTED] = repr(time.time())
-            child = subprocess.Popen(
-                command, cwd=ROOT, env=asked, stdout=out, stderr=errors, start_new_session=True
-            )
-            try:
-                code = child.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                raise ChildError(f"{module} {task} took over {_PATIENCE} s: ended") from None
-            finally:
-                _end(child)
-            wall = time.perf_counter() - begun
-            out.seek(0)
-            errors.seek(0)
-            said = errors.read()
-            lines = out.read().splitlines()
-        if code != 0 or not lines:
-            raise ChildError(f"{module} {task} ended with {code}:\n{said[-3000:]}")
-        result = {"wall": wall, **json.loads(lines[-1])}
-        result["said_compiling"] = "compil" in said.lower()
-        self.log(f"    {wall:.1f} s, peak {result['peak'] / 1e9:.2f} GB")
+        self.log(f"  {tasks.stem} {task} {_short(given)}")
+        result = measure(python, tasks, task, given, patience=_PATIENCE, env=env, cwd=ROOT)
+        self.log(f"    {result['wall']:.1f} s, peak {result['peak'] / 1e9:.2f} GB")
         return result
-
-
-def _clean_environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith(_INHERITED)}
 
 
 def _short(given: dict[str, Any]) -> str:
     shown = {k: v for k, v in given.items() if not (isinstance(v, str) and os.sep in v)}
     text = ", ".join(f"{k}={v}" for k, v in shown.items())
     return text if len(text) < 120 else text[:117] + "..."
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """After Ctrl-C: the child's whole session, for it may have children of its own."""
-    if child.poll() is not None:
-        return
-    for sign, patience in ((signal.SIGTERM, 3), (signal.SIGKILL, 10)):
-        try:
-            os.killpg(child.pid, sign)
-            child.wait(patience)
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            return
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The file is absent, old or complete; never half written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .child import Stages, main, repeat
+if TYPE_CHECKING:
+    from fastxai.bench.child import Stages
+
 
 _A, _B = 1.576943, 0.895061  # of min_dist 0.1 and spread 1, as fitted by both sides
 
@@ -19,20 +21,6 @@ def _import(stages: Stages, name: str) -> Any:
         return getattr(fastxai, name)
 
 
-def umap_fit(stages: Stages, data: str, out: str, seed: int, params: dict[str, Any]) -> None:
-    """The whole run."""
-    UMAP = _import(stages, "UMAP")
-    with stages("load"):
-        X = np.load(data)
-    from fastxai.progress import open_progress
-
-    with open_progress(False) as progress:
-        embedding = UMAP(random_state=seed, **params).fit_transform(X)
-    for name, seconds in progress.timings.items():
-        stages.add(name, seconds)
-    np.save(out, embedding)
-
-
 def transform(
     stages: Stages, data: str, new: str, out: str, seed: int, params: dict[str, Any]
 ) -> dict[str, Any]:
@@ -42,7 +30,7 @@ def transform(
     model = UMAP(random_state=seed, **params)
     with stages("fit"):
         embedding = model.fit_transform(X)
-    placed, calls = repeat(lambda: model.transform(others), 2)
+    placed, calls = stages.repeat(lambda: model.transform(others), 2)
     np.savez(out, train=embedding, new=placed)
     return {"calls": calls}
 
@@ -54,7 +42,7 @@ def neighbors(
     find = _import(stages, "neighbors")
     with stages("load"):
         X = np.load(data)
-    graph, seconds = repeat(lambda: find(X, n_neighbors=k, **setting), calls)
+    graph, seconds = stages.repeat(lambda: find(X, n_neighbors=k, **setting), calls)
     np.save(out, np.asarray(graph.indices))
     return {"calls": seconds, "estimate": getattr(graph, "recall", None)}
 
@@ -79,7 +67,7 @@ def fuzzy_set(stages: Stages, knn: str, out: str, repeats: int) -> dict[str, Any
         strengths = kernels.memberships(distances, rho, sigma)
         return kernels.fuzzy_union(indices, strengths, 1.0)
 
-    (indptr, columns, weights), calls = repeat(run, repeats)
+    (indptr, columns, weights), calls = stages.repeat(run, repeats)
     points = len(indices)
     scipy.sparse.save_npz(out, scipy.sparse.csr_array((weights, columns, indptr), (points, points)))
     return {"calls": calls, "edges": len(columns)}
@@ -94,7 +82,7 @@ def spectral(stages: Stages, data: str, graph: str, out: str) -> dict[str, Any]:
 
         _kernels()
     edges = scipy.sparse.csr_array(scipy.sparse.load_npz(graph))
-    start, calls = repeat(lambda: spectral_start(edges, 2, seed=0), 2)
+    start, calls = stages.repeat(lambda: spectral_start(edges, 2, seed=0), 2)
     np.save(out, np.asarray(start, np.float32))
     return {"calls": calls}
 
@@ -195,17 +183,13 @@ def write_crops(stages: Stages, out: str, labels: str, rows: int | None) -> dict
     return _write(out, labels, crops.data[some], crops.target[some])
 
 
-if __name__ == "__main__":
-    main(
-        {
-            "umap": umap_fit,
-            "transform": transform,
-            "neighbors": neighbors,
-            "fuzzy_set": fuzzy_set,
-            "spectral": spectral,
-            "layout": layout,
-            "stars": stars,
-            "write_fashion": write_fashion,
-            "write_crops": write_crops,
-        }
-    )
+TASKS = {
+    "transform": transform,
+    "neighbors": neighbors,
+    "fuzzy_set": fuzzy_set,
+    "spectral": spectral,
+    "layout": layout,
+    "stars": stars,
+    "write_fashion": write_fashion,
+    "write_crops": write_crops,
+}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .child import Stages, main, repeat
-
-warnings.filterwarnings("ignore")
+if TYPE_CHECKING:
+    from fastxai.bench.child import Stages
 
 
 def _umap(stages: Stages) -> Any:
@@ -24,16 +22,6 @@ def _umap(stages: Stages) -> Any:
     return umap
 
 
-def umap_fit(stages: Stages, data: str, out: str, seed: int, params: dict[str, Any]) -> None:
-    """The whole run.  Unseeded umap-learn is parallel and draws from NumPy's global state."""
-    umap = _umap(stages)
-    with stages("load"):
-        X = np.load(data)
-    np.random.seed(seed)  # noqa: NPY002
-    embedding = umap.UMAP(**params).fit_transform(X)
-    np.save(out, embedding)
-
-
 def transform(
     stages: Stages, data: str, new: str, out: str, seed: int, params: dict[str, Any]
 ) -> dict[str, Any]:
@@ -44,7 +32,7 @@ def transform(
     model = umap.UMAP(**params)
     with stages("fit"):
         embedding = model.fit_transform(X)
-    placed, calls = repeat(lambda: model.transform(others), 2)
+    placed, calls = stages.repeat(lambda: model.transform(others), 2)
     np.savez(out, train=embedding, new=placed)
     return {"calls": calls}
 
@@ -74,7 +62,7 @@ def fuzzy_set(stages: Stages, knn: str, out: str, repeats: int) -> dict[str, Any
 
     _umap(stages)
     indices, distances = _with_self(knn)
-    graph, calls = repeat(lambda: _fuzzy(indices, distances), repeats)
+    graph, calls = stages.repeat(lambda: _fuzzy(indices, distances), repeats)
     graph = graph.tocsr()
     graph.sort_indices()
     scipy.sparse.save_npz(out, graph)
@@ -91,7 +79,7 @@ def spectral(stages: Stages, data: str, graph: str, out: str) -> dict[str, Any]:
     X = np.load(data)
     edges = scipy.sparse.load_npz(graph).tocoo()
     state = np.random.RandomState(0)
-    start, calls = repeat(lambda: spectral_layout(X, edges, 2, state), 1)
+    start, calls = stages.repeat(lambda: spectral_layout(X, edges, 2, state), 1)
     np.save(out, np.asarray(start, np.float32))
     return {"calls": calls}
 
@@ -179,7 +167,7 @@ def neighbors(
         search = _SEARCHES[library]()
     with stages("load"):
         X = np.load(data)
-    found, seconds = repeat(lambda: _without_self(search(X, k + 1, **setting), k), calls)
+    found, seconds = stages.repeat(lambda: _without_self(search(X, k + 1, **setting), k), calls)
     np.save(out, found)
     return {"calls": seconds}
 
@@ -251,16 +239,12 @@ def write_words(stages: Stages, out: str, rows: int | None) -> dict[str, Any]:
     return {"shape": list(X.shape)}
 
 
-if __name__ == "__main__":
-    main(
-        {
-            "umap": umap_fit,
-            "transform": transform,
-            "fuzzy_set": fuzzy_set,
-            "spectral": spectral,
-            "layout": layout,
-            "stars": stars,
-            "neighbors": neighbors,
-            "write_words": write_words,
-        }
-    )
+TASKS = {
+    "transform": transform,
+    "fuzzy_set": fuzzy_set,
+    "spectral": spectral,
+    "layout": layout,
+    "stars": stars,
+    "neighbors": neighbors,
+    "write_words": write_words,
+}

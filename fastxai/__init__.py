@@ -1,4 +1,4 @@
-"""Look at your data: PCA and UMAP of millions of points, by compiled kernels.
+"""Look at your data: PCA, t-SNE and UMAP of millions of points, by compiled kernels.
 
 ``import fastxai`` is cheap: every name is loaded when it is first used.
 """
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from .embed.align import align
     from .embed.neighbors import NeighborGraph, neighbors
     from .embed.pca import PCA
+    from .embed.sweep import sweep
+    from .embed.tsne import TSNE
     from .embed.umap import UMAP
     from .errors import (
+        DivergedError,
         FastxaiError,
         FastxaiWarning,
         InvalidInputError,
@@ -27,6 +30,7 @@ except PackageNotFoundError:  # run from a source tree that nobody installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "DivergedError",
     "FastxaiError",
     "FastxaiWarning",
     "InvalidInputError",
@@ -34,15 +38,18 @@ __all__ = [
     "NeighborGraph",
     "NotEnoughMemoryError",
     "PCA",
+    "TSNE",
     "UMAP",
     "align",
     "datasets",
     "metrics",
     "neighbors",
     "plot",
+    "sweep",
 ]
 
 _HOME = {
+    "DivergedError": ".errors",
     "FastxaiError": ".errors",
     "FastxaiWarning": ".errors",
     "InvalidInputError": ".errors",
@@ -50,9 +57,11 @@ _HOME = {
     "NeighborGraph": ".embed.neighbors",
     "NotEnoughMemoryError": ".errors",
     "PCA": ".embed.pca",
+    "TSNE": ".embed.tsne",
     "UMAP": ".embed.umap",
     "align": ".embed.align",
     "neighbors": ".embed.neighbors",
+    "sweep": ".embed.sweep",
 }
 _MODULES = ("datasets", "metrics", "plot")
 

@@ -15,21 +15,43 @@ from typing import Any
 import click
 
 from . import __version__
+from ._cli_bench import bench
+from ._cli_sweep import sweep
 from .errors import FastxaiError, FastxaiWarning, InvalidInputError
 
 _PICTURES = (".png", ".pdf", ".svg")
 _MANY = 50  # more distinct numbers than this are shown as values, not as classes
+# Which options belong to which method.
+_OPTIONS: dict[str, set[str]] = {
+    "pca": set(),
+    "tsne": {
+        *("perplexity", "early_exaggeration", "exaggeration", "learning_rate", "max_iter"),
+        *("tol", "dof", "pca_components", "metric", "init"),
+    },
+    "umap": {"n_neighbors", "min_dist", "spread", "metric", "n_epochs", "init"},
+}
+
+
+def _numbers(context: Any, parameter: Any, text: str | None) -> float | list[float] | None:
+    """One number, or several with commas between them."""
+    if text is None:
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no number, nor numbers with commas") from None
+    return values[0] if len(values) == 1 else values
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def fastxai() -> None:
-    """Look at your data: PCA and UMAP of files with up to millions of points."""
+    """Look at your data: PCA, t-SNE and UMAP of files with up to millions of points."""
 
 
 @fastxai.command()
 @click.argument("input", type=click.Path(path_type=Path))
-@click.option("--method", type=click.Choice(["umap", "pca"]), default="umap", show_default=True)
+@click.option("--method", type=click.Choice(sorted(_OPTIONS)), default="umap", show_default=True)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Embedding: .npy, .npz, .csv, .parquet"
 )
@@ -42,9 +64,21 @@ def fastxai() -> None:
 )
 @click.option("--min-dist", type=float, help="UMAP: least distance in the picture [0.1]")
 @click.option("--spread", type=float, help="UMAP: scale of the picture [1.0]")
-@click.option("--metric", help="UMAP: how distances are measured [euclidean]")
 @click.option("--n-epochs", type=click.IntRange(min=0), help="UMAP: rounds of the layout")
-@click.option("--init", help="UMAP: where the points start: spectral, pca, random [spectral]")
+@click.option(
+    "--perplexity",
+    callback=_numbers,
+    help="t-SNE: effective neighbours [30]; several, as in 30,300, show several scales",
+)
+@click.option("--early-exaggeration", type=float, help="t-SNE: factor in the early phase [12]")
+@click.option("--exaggeration", type=float, help="t-SNE: factor in the main phase [1]")
+@click.option("--learning-rate", type=float, help="t-SNE: step [by the number of points]")
+@click.option("--max-iter", type=click.IntRange(min=1), help="t-SNE: iterations [1000]")
+@click.option("--tol", type=float, help="t-SNE: end when the KL divergence falls by less")
+@click.option("--dof", type=float, help="t-SNE: the kernel's degrees of freedom [1]")
+@click.option("--pca-components", type=click.IntRange(min=1), help="t-SNE: PCA to so many first")
+@click.option("--metric", help="UMAP, t-SNE: how distances are measured [euclidean]")
+@click.option("--init", help="UMAP, t-SNE: start: spectral, pca, random [spectral; pca]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -59,16 +93,14 @@ def embed(
     seed: int,
     threads: int | None,
     quiet: bool,
-    **umap_options: Any,
+    **method_options: Any,
 ) -> None:
     """Embed the rows of INPUT (.npy, .npz, .csv, .tsv, .parquet, IDX, the last also .gz)."""
-    given = {name: value for name, value in umap_options.items() if value is not None}
+    given = {name: value for name, value in method_options.items() if value is not None}
     if out is None and plot is None:
         raise click.UsageError("nothing to write: give --out, --plot or both")
-    if method == "pca" and given:
-        names = ", ".join("--" + name.replace("_", "-") for name in given)
-        raise click.UsageError(f"{names}: for --method umap only")
-    if plot is not None and (n_components == 1 or (method == "umap" and n_components != 2)):
+    _refuse_options_of_others(method, given)
+    if plot is not None and (n_components == 1 or (method != "pca" and n_components != 2)):
         raise click.UsageError(f"--plot shows two components, not {n_components}")
     if labels is not None and plot is None and Path(labels).exists():
         raise click.UsageError("--labels are shown in the picture: give --plot")
@@ -92,6 +124,16 @@ def embed(
         files = " and ".join(str(file) for file in (out, plot) if file is not None)
         seconds = time.perf_counter() - begun
         click.echo(f"{n:,} x {d} embedded in {seconds:.1f} s ({stages}): {files}", err=True)
+
+
+def _refuse_options_of_others(method: str, given: dict[str, Any]) -> None:
+    """Refuse options that the method does not have."""
+    strange = sorted(set(given) - _OPTIONS[method])
+    if strange:
+        names = ", ".join("--" + name.replace("_", "-") for name in strange)
+        owners = [other for other in _OPTIONS if set(strange) <= _OPTIONS[other]]
+        only = " or ".join(owners) or "other methods"
+        raise click.UsageError(f"{names}: for --method {only} only")
 
 
 def _not_an_input(file: Path, *inputs: Path | str | None) -> None:
@@ -123,13 +165,13 @@ def _run(
     """Embed, with progress; the embedding, the names of its columns, seconds of each stage."""
     from fastxai_kernels.cpu._threads import threads
 
-    from . import PCA, UMAP
+    from . import PCA, TSNE, UMAP
     from .progress import open_progress
     from .system import compile_kernels
 
-    model: Any = UMAP(**options, n_jobs=n_threads) if method == "umap" else PCA(**options)
+    model: Any = {"pca": PCA, "tsne": TSNE, "umap": UMAP}[method](**options)
     with open_progress(verbose=not quiet) as progress, threads(n_threads):
-        if method == "umap":
+        if method != "pca":
             compile_kernels(progress)
         embedding = model.fit_transform(X)
     return embedding, tuple(model.get_feature_names_out()), progress.timings
@@ -211,6 +253,10 @@ def info() -> None:
 
     for name, text in describe():
         click.echo(f"{name + ':':<10} {text}")
+
+
+fastxai.add_command(bench)
+fastxai.add_command(sweep)
 
 
 def _one_line(message: str) -> str:

@@ -14,8 +14,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import fastxai
 from fastxai.errors import InvalidInputError
+from fastxai.metrics._global import _triplets
 from fastxai.metrics.embedding import (
-    _triplets,
     label_accuracy,
     neighbor_preservation,
     random_triplet_accuracy,

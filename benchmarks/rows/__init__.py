@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..harness import Bench
-from . import embedding, kernels, neighbours, stages
+from . import embedding, kernels, neighbours, stages, tsne, tsne_parts
 
 Measure = Callable[[Bench], dict[str, Any]]
 
@@ -39,5 +39,42 @@ ROWS = (
         (2.5, 2.5),
     ),
     Row("crops", "1,050,000×196 crops", embedding.crops, (35, 35), quick=False),
+    Row(
+        "tsne",
+        "t-SNE, Fashion-MNIST 70,000×784, perplexity 30, whole process",
+        tsne.tsne,
+        (11, 17),
+        quick=False,
+    ),
+    Row(
+        "tsne-sklearn",
+        "t-SNE to scikit-learn's divergence after 1000 iterations",
+        tsne.against_sklearn,
+        (20, 20),
+        quick=False,
+    ),
+    Row("perplexity", "t-SNE, perplexity search 70,000×90", tsne_parts.perplexity, (2, 2)),
+    Row(
+        "bh-gradient",
+        "t-SNE, one Barnes-Hut gradient, same points",
+        tsne_parts.barnes_hut,
+        (10, 10),
+        quick=False,
+    ),
+    Row(
+        "mesh-gradient",
+        "t-SNE, one particle-mesh gradient, same points",
+        tsne_parts.particle_mesh,
+        (4, 4),
+        quick=False,
+    ),
+    Row(
+        "tsne-scaling",
+        "t-SNE of 10,000 to 1,050,000×196 crops",
+        tsne.scaling,
+        (35, 35),
+        quick=False,
+    ),
+    Row("tsne-3d", "t-SNE in three dimensions, 70,000×784", tsne.in_space, (40, 40), quick=False),
     Row("kernels", "each hot kernel beside its limit", kernels.kernels, (1.5, 1.5)),
 )

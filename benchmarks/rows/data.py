@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ..harness import Bench, ChildError
@@ -68,10 +70,10 @@ def shared_start(bench: Bench) -> tuple[str, dict[str, Any]]:
     return file, bench.once("start", run)
 
 
-def _try(bench: Bench, task: str, **given: Any) -> None:
-    for side in (bench.ours,) if bench.ours_only else (bench.ours, bench.theirs):
+def _try(bench: Bench, calls: Sequence[Callable[[], Any]]) -> None:
+    for call in calls[:1] if bench.ours_only else calls:
         try:
-            side(task, **given)
+            call()
         except ChildError as error:  # a row that needs it will say so itself
             bench.log(f"  not warm: {error}")
 
@@ -86,7 +88,9 @@ def warm(bench: Bench) -> None:
         bench.ours("write_fashion", out=data, labels=labels, rows=5500)
         bench.evaluator("split", data=data, labels=labels, held_out=500, outs=parts)
         out = bench.file("warm.npz")
-        _try(bench, "transform", data=parts[0], new=parts[1], out=out, seed=0, params={})
+        given = {"data": parts[0], "new": parts[1], "out": out, "seed": 0, "params": {}}
+        sides = (bench.ours, bench.theirs)
+        _try(bench, [partial(side, "transform", **given) for side in sides])
         return True
 
     bench.once("warm", run)
@@ -99,7 +103,8 @@ def warm_cosine(bench: Bench) -> None:
         bench.log("  filling both caches, cosine")
         data, out = bench.file("warm-words.npy"), bench.file("warm-map.npy")
         bench.theirs("write_words", out=data, rows=5000)
-        _try(bench, "umap", data=data, out=out, seed=0, params={"metric": "cosine"})
+        given = {"data": data, "out": out, "seed": 0, "params": {"metric": "cosine"}}
+        _try(bench, [partial(bench.fit, who, "umap", **given) for who in ("fastxai", "umap-learn")])
         return True
 
     bench.once("warm cosine", run)
@@ -109,16 +114,15 @@ def judge(
     bench: Bench,
     runs: list[dict[str, Any]],
     data: str,
-    truth_file: str,
     labels: str | None,
     cosine: bool = False,
+    **more: Any,
 ) -> None:
     """Give each run the qualities of the embedding it wrote."""
     if not runs:
         return
     files = [run["out"] for run in runs]
-    found = bench.evaluator(
-        "quality", data=data, truth=truth_file, embeddings=files, labels=labels, cosine=cosine
-    )
+    given = {"embeddings": files, "labels": labels, "cosine": cosine, **more}
+    found = bench.evaluator("quality", data=data, **given)
     for run, quality in zip(runs, found["quality"], strict=True):
         run["quality"] = quality

@@ -7,7 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from ..harness import ROOT, Bench, _clean_environment, _end
+from fastxai.bench.harness import clean_environment, end
+
+from ..harness import ROOT, Bench
 
 
 def kernels(bench: Bench) -> dict[str, Any]:
@@ -16,12 +18,12 @@ def kernels(bench: Bench) -> dict[str, Any]:
     command = [bench.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "benchmarks/kernels"]
     command += [f"--benchmark-json={file}", "--benchmark-min-rounds=3"]
     child = subprocess.Popen(
-        command, cwd=ROOT, env=_clean_environment(), stdout=2, start_new_session=True
+        command, cwd=ROOT, env=clean_environment(bench.python), stdout=2, start_new_session=True
     )
     try:
         code = child.wait()
     finally:
-        _end(child)
+        end(child)
     if not file.is_file() or not file.stat().st_size:
         raise RuntimeError(f"pytest ended with {code} and without figures")
     figures = []

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..checks import Check, at_most, faster, not_below, quality_checks
 from ..harness import Bench
-from .data import fashion, judge, shared_graph, shared_knn, shared_start, truth
+from .data import fashion, judge, shared_graph, shared_knn, shared_start
 
 _STARS = [50, 300, 1500]
 
@@ -42,7 +42,7 @@ def spectral(bench: Bench) -> dict[str, Any]:
             given = {"graph": graph, "start": start, "out": out, "seed": seed, "epochs": 200}
             runs[name].append({**bench.ours("layout", threads=2, **given), "out": out})
     both = runs["ours"] + runs["umap-learn"]
-    judge(bench, both, data, truth(bench, "fashion", data), labels)
+    judge(bench, both, data, labels)
     mine, others = ([r["quality"]["label_accuracy"] for r in some] for some in runs.values())
     # Seeds alone move the mean by so much.
     noise = math.sqrt((stdev(mine) ** 2 + stdev(others) ** 2) / len(mine))
@@ -83,7 +83,7 @@ def layout(bench: Bench) -> dict[str, Any]:
                 run = bench.theirs("layout", env, parallel=threads > 1, **given)
             runs[name, threads].append({**run, "out": out})
     every = [run for some in runs.values() for run in some]
-    judge(bench, every, data, truth(bench, "fashion", data), labels)
+    judge(bench, every, data, labels)
     seconds = {key: sorted(r["calls"][0] for r in some) for key, some in runs.items()}
     best = {key: some[len(some) // 2] for key, some in seconds.items()}
     checks = [

