@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ._cli_shared import colours, read_points, save_picture, some_rows
 from .errors import FastxaiError, InvalidInputError
 
 
@@ -63,34 +64,33 @@ def bench(
     Every run is a fresh process; a library that is not installed, fails or takes too long is
     named and stops nothing.  Tables go to stdout.
     """
-    from ._cli_sweep import _colours, _read_points, _some_rows
     from .bench.contestants import find
 
     contestants, absent = find(method, against, peers_python)
     _can_be_written(out)
-    X, classes, names = _read_points(data, key, labels)
-    X, classes = _some_rows(X, classes, rows, 0)
+    X, classes, names = read_points(data, key, labels)
+    X, classes = some_rows(X, classes, rows, 0)
 
     from .bench.compare import Comparison
 
     say = _silent if quiet else _Clock()
     for line in absent:
         click.echo(f"fastxai: {line}", err=True)
-    colours = _colours(classes, names)
+    coloured = colours(classes, names)
     name = Path(data).name
     command = f"fastxai bench {shlex.quote(name)} --method {','.join(method)}"
     command += f" --against {','.join(against)} --seeds {seeds}"
     command += "" if rows is None else f" --rows {rows}"
     options: dict[str, Any] = {"seeds": seeds, "timeout": timeout, "folder": out, "say": say}
     options["keep"] = lambda comparison: _write(comparison.result(name, command), out)
-    comparison = Comparison(X, colours.get("labels"), contestants, **options)
+    comparison = Comparison(X, coloured.get("labels"), contestants, **options)
     try:
         comparison.run()
     except KeyboardInterrupt:
         _show(comparison.result(name, command))
         raise
     result = comparison.result(name, command)
-    _write(result, out, _draw(result, comparison, colours, out))
+    _write(result, out, _draw(result, comparison, coloured, out))
     _show(result)
     if not any(run["state"] == "done" for run in result["runs"]):
         raise FastxaiError(f"no run ended well: see {out / 'bench.json'}")
@@ -139,17 +139,12 @@ def _show(result: dict[str, Any]) -> None:
 
 
 def _draw(
-    result: dict[str, Any], comparison: Any, colours: dict[str, Any], out: Path
+    result: dict[str, Any], comparison: Any, coloured: dict[str, Any], out: Path
 ) -> str | None:
-    import matplotlib
-
-    matplotlib.use("Agg")
+    """The name of the picture, if there is anything to show."""
     from .bench.picture import draw
-    from .io import atomic_write
 
-    figure = draw(result, comparison.map_file, colours)
-    if figure is None:
+    if not any("first" in run for run in result["runs"]):
         return None
-    with atomic_write(out / "bench.png") as temporary:
-        figure.savefig(temporary, dpi=150, bbox_inches="tight")
+    save_picture(out / "bench.png", lambda: draw(result, comparison.map_file, coloured), 150)
     return "bench.png"

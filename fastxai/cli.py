@@ -16,31 +16,30 @@ import click
 
 from . import __version__
 from ._cli_bench import bench
+from ._cli_shared import (
+    OPTIONS,
+    PICTURES,
+    colours,
+    method_options,
+    not_an_input,
+    read_file,
+    refuse_options_of_others,
+    save_picture,
+    setting,
+)
 from ._cli_sweep import sweep
 from .errors import FastxaiError, FastxaiWarning, InvalidInputError
 
-_PICTURES = (".png", ".pdf", ".svg")
-_MANY = 50  # more distinct numbers than this are shown as values, not as classes
-# Which options belong to which method.
-_OPTIONS: dict[str, set[str]] = {
-    "pca": set(),
-    "tsne": {
-        *("perplexity", "early_exaggeration", "exaggeration", "learning_rate", "max_iter"),
-        *("tol", "dof", "pca_components", "metric", "init"),
-    },
-    "umap": {"n_neighbors", "min_dist", "spread", "metric", "n_epochs", "init"},
-}
 
-
-def _numbers(context: Any, parameter: Any, text: str | None) -> float | list[float] | None:
-    """One number, or several with commas between them."""
+def _perplexity(context: Any, parameter: Any, text: str | None) -> Any:
+    """One number, or several joined by +."""
     if text is None:
         return None
     try:
-        values = [float(part) for part in text.split(",")]
+        value = setting(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no number, nor numbers with commas") from None
-    return values[0] if len(values) == 1 else values
+        raise click.BadParameter(f"{text!r} is no number, nor several as in 30+300") from None
+    return list(value) if isinstance(value, tuple) else value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,7 +50,7 @@ def fastxai() -> None:
 
 @fastxai.command()
 @click.argument("input", type=click.Path(path_type=Path))
-@click.option("--method", type=click.Choice(sorted(_OPTIONS)), default="umap", show_default=True)
+@click.option("--method", type=click.Choice(sorted(OPTIONS)), default="umap", show_default=True)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Embedding: .npy, .npz, .csv, .parquet"
 )
@@ -63,22 +62,12 @@ def fastxai() -> None:
     "--n-neighbors", type=click.IntRange(min=2), help="UMAP: size of a neighbourhood [15]"
 )
 @click.option("--min-dist", type=float, help="UMAP: least distance in the picture [0.1]")
-@click.option("--spread", type=float, help="UMAP: scale of the picture [1.0]")
-@click.option("--n-epochs", type=click.IntRange(min=0), help="UMAP: rounds of the layout")
 @click.option(
     "--perplexity",
-    callback=_numbers,
-    help="t-SNE: effective neighbours [30]; several, as in 30,300, show several scales",
+    callback=_perplexity,
+    help="t-SNE: effective neighbours [30]; 30+300 shows both scales",
 )
-@click.option("--early-exaggeration", type=float, help="t-SNE: factor in the early phase [12]")
-@click.option("--exaggeration", type=float, help="t-SNE: factor in the main phase [1]")
-@click.option("--learning-rate", type=float, help="t-SNE: step [by the number of points]")
-@click.option("--max-iter", type=click.IntRange(min=1), help="t-SNE: iterations [1000]")
-@click.option("--tol", type=float, help="t-SNE: end when the KL divergence falls by less")
-@click.option("--dof", type=float, help="t-SNE: the kernel's degrees of freedom [1]")
-@click.option("--pca-components", type=click.IntRange(min=1), help="t-SNE: PCA to so many first")
-@click.option("--metric", help="UMAP, t-SNE: how distances are measured [euclidean]")
-@click.option("--init", help="UMAP, t-SNE: start: spectral, pca, random [spectral; pca]")
+@method_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -99,64 +88,31 @@ def embed(
     given = {name: value for name, value in method_options.items() if value is not None}
     if out is None and plot is None:
         raise click.UsageError("nothing to write: give --out, --plot or both")
-    _refuse_options_of_others(method, given)
+    refuse_options_of_others(method, given)
     if plot is not None and (n_components == 1 or (method != "pca" and n_components != 2)):
         raise click.UsageError(f"--plot shows two components, not {n_components}")
     if labels is not None and plot is None and Path(labels).exists():
         raise click.UsageError("--labels are shown in the picture: give --plot")
     from .io import check_output, save_matrix
 
-    for file, endings in ((out, None), (plot, _PICTURES)):
+    for file, endings in ((out, None), (plot, PICTURES)):
         if file is not None:
             check_output(file, endings)
-            _not_an_input(file, input, labels)
+            not_an_input(file, input, labels)
     begun = time.perf_counter()
-    table, classes = _read(input, key, labels)
+    X, classes = read_file(input, key, labels)
     options = {"n_components": n_components, "random_state": seed, **given}
-    embedding, columns, timings = _run(method, table.values, options, threads, quiet)
+    embedding, columns, timings = _run(method, X, options, threads, quiet)
     if out is not None:
         save_matrix(out, embedding, columns)
     if plot is not None:
         _picture(plot, embedding[:, :2], classes)
     if not quiet:
-        n, d = table.values.shape
+        n, d = X.shape
         stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timings.items())
         files = " and ".join(str(file) for file in (out, plot) if file is not None)
         seconds = time.perf_counter() - begun
         click.echo(f"{n:,} x {d} embedded in {seconds:.1f} s ({stages}): {files}", err=True)
-
-
-def _refuse_options_of_others(method: str, given: dict[str, Any]) -> None:
-    """Refuse options that the method does not have."""
-    strange = sorted(set(given) - _OPTIONS[method])
-    if strange:
-        names = ", ".join("--" + name.replace("_", "-") for name in strange)
-        owners = [other for other in _OPTIONS if set(strange) <= _OPTIONS[other]]
-        only = " or ".join(owners) or "other methods"
-        raise click.UsageError(f"{names}: for --method {only} only")
-
-
-def _not_an_input(file: Path, *inputs: Path | str | None) -> None:
-    """Refuse to replace what is read."""
-    for name in inputs:
-        if name is not None and file.exists() and Path(name).exists() and file.samefile(name):
-            raise click.UsageError(f"{file} is an input: give the output another name")
-
-
-def _read(path: Path, key: str | None, labels: str | None) -> tuple[Any, Any]:
-    """Return the matrix, and the labels from a column of it or from a file of their own."""
-    from .io import load_labels, load_matrix
-
-    if labels is None or not Path(labels).is_file():
-        try:
-            table = load_matrix(path, key=key, labels=labels)
-        except InvalidInputError as error:
-            if labels is None or path.suffix not in (".npy", ".gz", ".idx"):
-                raise
-            raise InvalidInputError(f"--labels {labels}: no such file, and {error}") from None
-        return table, table.labels
-    table = load_matrix(path, key=key)
-    return table, load_labels(labels, table.values.shape[0])
 
 
 def _run(
@@ -177,23 +133,10 @@ def _run(
     return embedding, tuple(model.get_feature_names_out()), progress.timings
 
 
-def _picture(path: Path, embedding: Any, labels: Any, **options: Any) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import numpy as np
-
+def _picture(path: Path, embedding: Any, labels: Any, names: Any = None) -> None:
     from . import plot
-    from .io import atomic_write
 
-    colours: dict[str, Any] = {}
-    if labels is not None:
-        labels = np.asarray(labels)
-        number = labels.dtype.kind in "iuf"
-        colours = {"values" if number and len(np.unique(labels)) > _MANY else "labels": labels}
-    figure = plot.scatter(embedding, **colours, **options)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=200, bbox_inches="tight")
+    save_picture(path, lambda: plot.scatter(embedding, **colours(labels, names)))
 
 
 @fastxai.command()
@@ -209,12 +152,12 @@ def demo(data: str, out: Path | None, seed: int, threads: int | None, quiet: boo
     from . import datasets
     from .io import check_output
 
-    out = check_output(out or Path(f"demo-{data}.png"), _PICTURES)
+    out = check_output(out or Path(f"demo-{data}.png"), PICTURES)
     points = datasets.digits() if data == "digits" else datasets.fashion_mnist()
     begun = time.perf_counter()
     embedding, _, _ = _run("umap", points.data, {"random_state": seed}, threads, quiet)
     seconds = time.perf_counter() - begun
-    _picture(out, embedding, points.target, names=points.names)
+    _picture(out, embedding, points.target, points.names)
     from fastxai_kernels.cpu._threads import threads as using
 
     from .metrics.embedding import label_accuracy

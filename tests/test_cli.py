@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 OPTIONS = {
     "umap": FAST,
-    "tsne": ["--perplexity", "5,10", "--max-iter", "30", "--quiet"],
+    "tsne": ["--perplexity", "5+10", "--max-iter", "30", "--quiet"],
     "pca": ["--quiet"],
 }
 
@@ -135,8 +135,8 @@ OUT = ["--out", "y.npy"]
         ),
         pytest.param(
             None,
-            ["embed", "x.npy", *OUT, "--method", "tsne", "--perplexity", "9,b"],
-            "'9,b' is no number",
+            ["embed", "x.npy", *OUT, "--method", "tsne", "--perplexity", "9+b"],
+            "'9+b' is no number",
             id="perplexity",
         ),
         pytest.param(

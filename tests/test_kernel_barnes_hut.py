@@ -166,8 +166,8 @@ def test_any_points_at_any_angle_give_numbers(Y, angle):
 def test_other_points_at_angle_0_receive_the_exact_sum(Y, dof):
     d = Y.shape[1]
     others = stacked(Y[:9] + 0.1, normal(n=28, d=d, scale=20.0, seed=5), Y[:3])
-    forces, sums = cpu.barnes_hut_at(others, Y, dof, 0.0)
-    exact, exact_sums = reference.barnes_hut_at(others, Y, dof, 0.0)
+    forces, sums = cpu.evaluate_tree(cpu.fixed_tree(Y, dof), others, 0.0)
+    exact, exact_sums = reference.evaluate_tree(reference.fixed_tree(Y, dof), others, 0.0)
     assert error(forces, exact) < 1e-5
     np.testing.assert_allclose(sums, exact_sums, rtol=1e-5)
 
@@ -175,8 +175,8 @@ def test_other_points_at_angle_0_receive_the_exact_sum(Y, dof):
 @pytest.mark.parametrize("d", [2, 3])
 def test_other_points_at_the_usual_angle(d):
     Y, others = digits(d), normal(n=100, d=d, scale=20.0, seed=5)
-    forces, sums = cpu.barnes_hut_at(others, Y, 1.0, 0.5)
-    exact, exact_sums = reference.barnes_hut_at(others, Y, 1.0, 0.5)
+    forces, sums = cpu.evaluate_tree(cpu.fixed_tree(Y, 1.0), others, 0.5)
+    exact, exact_sums = reference.evaluate_tree(reference.fixed_tree(Y, 1.0), others, 0.5)
     assert error(forces, exact) < 0.02
     np.testing.assert_allclose(sums, exact_sums, rtol=0.05)
 
@@ -184,9 +184,9 @@ def test_other_points_at_the_usual_angle(d):
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_a_point_receives_the_same_bits_in_any_batch(d):
     Y, others = normal(n=5000, d=d), normal(n=333, d=d, scale=8.0, seed=5)
-    forces, sums = cpu.barnes_hut_at(others, Y, 1.0, 0.5)
+    forces, sums = cpu.evaluate_tree(cpu.fixed_tree(Y, 1.0), others, 0.5)
     for rows in (slice(0, 1), slice(100, 117), slice(None, None, -3)):
-        found = cpu.barnes_hut_at(np.ascontiguousarray(others[rows]), Y, 1.0, 0.5)
+        found = cpu.evaluate_tree(cpu.fixed_tree(Y, 1.0), np.ascontiguousarray(others[rows]), 0.5)
         assert np.array_equal(found[0], forces[rows])
         assert np.array_equal(found[1], sums[rows])
 
@@ -195,9 +195,15 @@ def test_a_point_receives_the_same_bits_in_any_batch(d):
 @pytest.mark.parametrize("d", [2, 3])
 def test_the_number_of_threads_changes_no_bit(d, count):
     Y = np.vstack([normal(n=40_000, d=d), np.repeat(normal(n=1, d=d), 500, axis=0)])
-    expected = (*cpu.barnes_hut(Y, 1.0, 0.5), *cpu.barnes_hut_at(Y[:999], Y, 1.0, 0.5))
+    expected = (
+        *cpu.barnes_hut(Y, 1.0, 0.5),
+        *cpu.evaluate_tree(cpu.fixed_tree(Y, 1.0), Y[:999], 0.5),
+    )
     with threads(count):
-        found = (*cpu.barnes_hut(Y, 1.0, 0.5), *cpu.barnes_hut_at(Y[:999], Y, 1.0, 0.5))
+        found = (
+            *cpu.barnes_hut(Y, 1.0, 0.5),
+            *cpu.evaluate_tree(cpu.fixed_tree(Y, 1.0), Y[:999], 0.5),
+        )
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
@@ -206,5 +212,5 @@ def test_the_input_stays_as_it_is():
     Y.setflags(write=False)
     before = Y.copy()
     cpu.barnes_hut(Y, 1.0, 0.5)
-    cpu.barnes_hut_at(Y, Y, 1.0, 0.5)
+    cpu.evaluate_tree(cpu.fixed_tree(Y, 1.0), Y, 0.5)
     assert np.array_equal(Y, before)

@@ -60,7 +60,7 @@ def test_the_repulsion_of_other_points_is_that_of_the_reference(Y, dof):
     points[0] = Y[0]
     forces, sums = cpu.exact_repulsion_at(points, Y, dof)
     expected, expected_sums = reference.exact_repulsion_at(points, Y, dof)
-    assert (forces.dtype, sums.dtype) == (np.float32, np.float32)
+    assert (forces.dtype, sums.dtype) == (np.float32, np.float64)
     np.testing.assert_allclose(sums, expected_sums, rtol=1e-5)
     size = np.abs(expected).max()
     np.testing.assert_allclose(forces, expected, rtol=1e-5, atol=2e-6 * size)

@@ -18,6 +18,17 @@ def sorted_distances(n=100, k=40, seed=0, scale=1.0):
     return np.sort(random.gamma(2.0, scale, (n, k)), axis=1).astype(np.float32)
 
 
+# Squared distances of a photograph's neighbours, beyond the nearest: on them Newton's steps go
+# back and forth between the flat ends of the entropy.
+FLAT_ENDS = """
+0 52 116 151 213 264 387 398 464 500 554 605 622 637 718 719 730 746 747 839 867 880 909 917
+958 973 977 980 982 987 1000 1008 1016 1019 1043 1052 1081 1084 1116 1149 1150 1155 1165
+1175 1186 1190 1205 1213 1216 1217 1220 1230 1240 1244 1246 1247 1250 1253 1257 1260 1269
+1271 1273 1273 1273 1274 1283 1307 1309 1311 1317 1318 1330 1337 1339 1346 1350 1353 1363
+1364 1370 1377 1380 1392 1392 1402 1411 1413 1414 1418
+"""
+
+
 def changed(change, **options):
     distances = sorted_distances(**options)
     change(distances)
@@ -65,6 +76,7 @@ DISTANCES = {
     "nearly equal": changed(_nearly_equal),
     "many scales": changed(_many_scales, n=3),
     "no neighbours": np.empty((5, 0), np.float32),
+    "flat ends": np.sqrt([list(map(float, FLAT_ENDS.split()))]).astype(np.float32),
     "one far": changed(lambda d: np.multiply(d[:, -1], 1e12, out=d[:, -1])),
     "one near": changed(lambda d: np.multiply(d[:, 0], 1e-12, out=d[:, 0])),
 }
@@ -74,6 +86,7 @@ PERPLEXITIES = {
     "3": [3.0],
     "10": [10.0],
     "14": [14.0],
+    "30": [30.0],
     "39.9": [39.9],
     "several": [2.0, 5.0, 13.0],
 }

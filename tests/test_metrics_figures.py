@@ -151,6 +151,13 @@ def test_divergence(perplexity: Any, dof: float | None, columns: int) -> None:
     assert found == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3, 1e6])
+def test_divergence_at_any_scale(scale: float) -> None:
+    places = (PLACES[:90] * scale).astype(np.float32)
+    expected = _slow_divergence(places, [10], 1.0)
+    assert kl_divergence(places, X[:90], 10) == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
 def test_divergence_of_given_neighbours_and_of_a_sample() -> None:
     graph = fastxai.neighbors(X, 90)
     whole = kl_divergence(PLACES, X)

@@ -15,6 +15,10 @@ def same(a, b):
     return a.dtype == b.dtype and np.array_equal(a, b)
 
 
+def expected():
+    return TSNE(**FAST).fit_transform(X)
+
+
 FORMS = {
     "float64": lambda X: X.astype(np.float64),
     "Fortran order": np.asfortranarray,
@@ -115,6 +119,14 @@ WRONG = {
     ),
     "angle": ({"angle": 2}, "angle=2: choose a number of 1 or less"),
     "dof": ({"dof": 0}, "dof=0"),
+    "dof beyond single precision": ({"dof": 1e8}, "dof=100000000.0: choose a number of 100"),
+    "init far out": ({"init": np.full((60, 2), 1e30)}, "init holds coordinates up to 1e"),
+    "arguments of the metric": ({"metric_params": 5}, "metric_params=5"),
+    "callbacks that end": ({"callbacks": iter([print])}, "callbacks must be a function"),
+    "neighbours of other points": (
+        {"neighbors": fastxai.neighbors(X[::-1].copy(), 20)},
+        "row 0 of X is another than the one whose neighbours",
+    ),
     "force error": ({"force_error": 1}, "force_error=1"),
     "init": ({"init": "umap"}, "unknown init 'umap'"),
     "init of another shape": ({"init": np.zeros((60, 3))}, r"init has the shape \(60, 3\)"),
@@ -167,6 +179,18 @@ def test_a_graph_of_too_few_neighbours_warns_and_says_what_it_supports():
         TSNE(**FAST, neighbors=graph).fit(X)
 
 
+def test_perplexity_counts_distinct_rows():
+    twice = np.repeat(X[:10], 6, axis=0)
+    graph = fastxai.neighbors(twice, 9, unique=True)
+    with pytest.raises(InvalidInputError, match=r"perplexity \(30\) must be less .* \(10\)"):
+        TSNE(perplexity=30, neighbors=graph).fit(twice)
+
+
+@pytest.mark.parametrize("perplexity", [np.array(5.0), np.float32(5), [np.array(5)]], ids=repr)
+def test_a_number_of_any_kind(perplexity):
+    assert same(TSNE(**(FAST | {"perplexity": perplexity})).fit_transform(X), expected())
+
+
 def test_points_without_neighbours_are_named():
     D = sparse.lil_matrix((10, 10))
     for i in range(9):
@@ -174,6 +198,26 @@ def test_points_without_neighbours_are_named():
     model = TSNE(**(FAST | {"perplexity": 1.5}), metric="precomputed", init="random")
     with pytest.raises(InvalidInputError, match=r"1 of 10 points .* \(the first is row 9\)"):
         model.fit(D.tocsr())
+
+
+def test_one_place_for_all_warns():
+    with pytest.warns(FastxaiWarning, match="all points at one place"):
+        TSNE(**FAST, init=np.ones((60, 2))).fit(X)
+
+
+def _lists():
+    graph = fastxai.neighbors(X, 15)
+    return graph.indices, graph.distances
+
+
+def test_new_rows_without_neighbours_are_nan_with_a_warning():
+    D = np.linalg.norm(X[:, None] - X, axis=2)
+    model = TSNE(**FAST, metric="precomputed", init="random").fit(D)
+    indices, distances = (part[:3].copy() for part in _lists())
+    distances[1] = np.inf
+    with pytest.warns(FastxaiWarning, match="1 of 3 rows have no neighbours"):
+        places = model.transform((indices, distances))
+    assert np.isnan(places).any(axis=1).tolist() == [False, True, False]
 
 
 def test_too_much_for_the_memory_is_refused_before_the_work(monkeypatch):

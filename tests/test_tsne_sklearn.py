@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from fastxai import TSNE
@@ -55,6 +54,8 @@ SKIPPED = {
     ),
     "test_verbose": _PRINTS,
     "test_n_iter_without_progress": _PRINTS,
+    "test_min_grad_norm": _PRINTS + "; tests/test_tsne.py",
+    "test_accessible_kl_divergence": _PRINTS + "; tests/test_tsne.py",
 }
 
 
@@ -62,7 +63,6 @@ class Adapter(TSNE):
     """Ours under scikit-learn's conventions."""
 
     _EXPLORATION_MAX_ITER = 250
-    _N_ITER_CHECK = 50
 
     def __init__(
         self,
@@ -94,20 +94,12 @@ class Adapter(TSNE):
         self.perplexity = 1.001 if asked == 1 else asked
         self.early_exaggeration_iter = self._EXPLORATION_MAX_ITER
         self.final_momentum = 0.8
-        if self.verbose:
-            self.callbacks = self._print
         try:
             super().fit(X, y)
         finally:
             self.perplexity = asked
         self.n_iter_ -= 1  # theirs is the index of the last iteration
-        if self.verbose:
-            print(f"[t-SNE] Iteration {self.n_iter_}: error = {self.kl_divergence_:.7f},")
         return self
-
-    def _print(self, iteration: int, error: float, embedding: Any) -> None:
-        assert np.isfinite(embedding).all()
-        print(f"[t-SNE] Iteration {iteration}: error = {error:.7f},")
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """What comes from outside: converted without needless copies, or refused with the place."""
 
 import tracemalloc
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -295,3 +296,25 @@ def test_without_jobs_the_surroundings_decide():
 def test_other_jobs_are_refused(n_jobs):
     with pytest.raises(InvalidInputError, match="n_jobs"):
         resolve_jobs(n_jobs)
+
+
+# --- single precision ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset, warned", [(0, False), (1e3, False), (1e7, True), (1e9, True)])
+def test_a_spread_that_single_precision_loses_is_told(offset, warned):
+    points = np.random.default_rng(0).standard_normal((50, 3))
+    points[:, 1] += offset
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        check_points(None, points, reset=False)
+    assert bool(seen) == warned
+    if warned:
+        assert "column 1 of X (and 0 more) varies by" in str(seen[0].message)
+        assert seen[0].filename == __file__
+
+
+def test_constant_columns_have_nothing_to_lose():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_points(None, np.full((9, 2), 1e9), reset=False)

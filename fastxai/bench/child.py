@@ -40,8 +40,10 @@ class Stages:
             self.add(name, time.perf_counter() - begun)
 
     def watch(self, module: Any, function: str, name: str) -> None:
-        """Time every call of a function of another package."""
-        original = getattr(module, function)
+        """Time every call of a function of another package, where it is still there."""
+        original = getattr(module, function, None)
+        if original is None:
+            return
 
         def timed(*arguments: Any, **named: Any) -> Any:
             with self(name):

@@ -7,8 +7,7 @@ argument without losing its threads is seeded by NumPy's global state.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -116,10 +115,9 @@ def _opentsne(stages: Stages, seed: int, params: dict[str, Any]) -> Fit:
 def _sklearn_tsne(stages: Stages, seed: int, params: dict[str, Any]) -> Fit:
     from sklearn.manifold import TSNE, _t_sne
 
-    with _as_they_may_be():
-        stages.watch(_t_sne.NearestNeighbors, "kneighbors_graph", "neighbours")
-        stages.watch(_t_sne, "_joint_probabilities_nn", "affinities")
-        stages.watch(TSNE, "_tsne", "layout")
+    stages.watch(_t_sne.NearestNeighbors, "kneighbors_graph", "neighbours")
+    stages.watch(_t_sne, "_joint_probabilities_nn", "affinities")
+    stages.watch(TSNE, "_tsne", "layout")
     options = {"n_jobs": -1, "random_state": seed, **params}
     return lambda X: TSNE(**options).fit_transform(X)
 
@@ -129,15 +127,6 @@ def _sklearn_pca(stages: Stages, seed: int, params: dict[str, Any]) -> Fit:
 
     options = {"n_components": 2, "random_state": seed, **params}
     return lambda X: PCA(**options).fit_transform(X)
-
-
-@contextmanager
-def _as_they_may_be() -> Iterator[None]:
-    """Private functions of others are watched where they are still there."""
-    try:
-        yield
-    except AttributeError:
-        pass
 
 
 _LIBRARIES: dict[tuple[str, str], Callable[[Stages, int, dict[str, Any]], Fit]] = {

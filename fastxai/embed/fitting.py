@@ -14,10 +14,14 @@ from ..errors import InvalidInputError
 from ..progress import Progress, open_progress
 from ..system import compile_kernels
 from .adapters import as_neighbor_graph
+from .checks import check_whole
 from .graph import Metric, NeighborGraph
 from .jobs import resolve_jobs
 from .neighbors import neighbors
+from .spaces import is_sparse
 from .validation import check_points
+
+_SAMPLE = 1024  # rows that are compared
 
 
 @contextmanager
@@ -35,15 +39,17 @@ def is_precomputed(metric: Metric) -> bool:
     return isinstance(metric, str) and metric == "precomputed"
 
 
-def check_rows(estimator: Any, X: Any) -> Any:
+def check_rows(estimator: Any, X: Any, metric: Metric) -> Any:
     """Points to fit, or with ``metric="precomputed"`` their distances, (n, n).
+
+    ``estimator`` takes the number and names of features; None in plain functions.
 
     Raises
     ------
     InvalidInputError
         If X is neither, or has fewer than two rows.
     """
-    if not is_precomputed(estimator.metric):
+    if not is_precomputed(metric):
         return check_points(estimator, X, reset=True, min_rows=2)
     D: Any = X if sparse.issparse(X) else np.asarray(X)
     if D.ndim != 2 or D.shape[0] != D.shape[1]:
@@ -54,8 +60,27 @@ def check_rows(estimator: Any, X: Any) -> Any:
         raise InvalidInputError(
             f"n_samples = {D.shape[0]}: one point has no neighbours; give two or more"
         )
-    estimator.n_features_in_ = D.shape[1]
+    if estimator is not None:
+        estimator.n_features_in_ = D.shape[1]
     return D
+
+
+def check_pca_components(pca_components: Any, metric: Metric, neighbors: Any) -> None:
+    """Refuse what is no number of components, and a PCA of points whose neighbours are given.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if pca_components is None:
+        return
+    check_whole("pca_components", pca_components, 1)
+    if is_precomputed(metric) or neighbors is not None:
+        given = "metric='precomputed'" if is_precomputed(metric) else "neighbors="
+        raise InvalidInputError(
+            f"pca_components= changes the points, and {given} says who is near already: leave "
+            "one of them out"
+        )
 
 
 def find_neighbors_of_rows(
@@ -95,11 +120,8 @@ def find_neighbors_of_rows(
     if at_most:
         graph = graph.take(min(k, graph.n_neighbors))
     vectors = not is_precomputed(metric) and graph.X is not None
-    if vectors and graph.X.shape[1] != points.shape[1]:
-        raise InvalidInputError(
-            f"X has {points.shape[1]} features, and the given neighbours were sought among "
-            f"points with {graph.X.shape[1]}"
-        )
+    if vectors:
+        _same_points(graph, points)
     if graph.X is not None or is_precomputed(graph.metric) or is_precomputed(metric):
         return graph
     return NeighborGraph._trusted(
@@ -113,6 +135,26 @@ def find_neighbors_of_rows(
         seed=seed,
         promised=recall,
     )
+
+
+def _same_points(graph: NeighborGraph, points: Any) -> None:
+    """Refuse the neighbours of other points, as far as a sample of rows shows them."""
+    if graph.X.shape[1] != points.shape[1]:
+        raise InvalidInputError(
+            f"X has {points.shape[1]} features, and the given neighbours were sought among "
+            f"points with {graph.X.shape[1]}"
+        )
+    if graph.X is points or is_sparse(graph.X) or is_sparse(points):
+        return
+    n = points.shape[0]
+    rows = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64))
+    theirs = graph.X[rows if graph.groups is None else graph.groups[rows]]
+    different = (theirs != points[rows]).any(axis=1)
+    if different.any():
+        raise InvalidInputError(
+            f"row {rows[different.argmax()]} of X is another than the one whose neighbours are "
+            "given: neighbors= was built for other points, or in another order"
+        )
 
 
 def first_rows(groups: NDArray[np.int32]) -> NDArray[Any]:

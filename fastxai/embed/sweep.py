@@ -14,18 +14,17 @@ from ..progress import Progress, as_one_stage, open_progress
 from ..system import compile_kernels, require_memory
 from .adapters import as_neighbor_graph
 from .align import align
-from .checks import check_whole
-from .fitting import is_precomputed
+from .fitting import check_pca_components, check_rows
 from .graph import Metric, NeighborGraph
 from .jobs import resolve_jobs
 from .neighbors import neighbors as find_neighbors
 from .null import check_null_metric, gaussian_like
 from .pca import PCA
-from .spaces import ANGULAR, is_sparse
+from .spaces import ANGULAR
 from .sweep_figures import KEPT, Points, measure, read_classes
 from .sweep_options import Plan, Settings, make_model, make_plan, neighbors_needed, titles_of
 from .sweep_result import Panel, Sweep
-from .validation import check_points, check_seed
+from .validation import check_seed
 
 __all__ = ["Panel", "Sweep", "sweep"]
 
@@ -142,7 +141,7 @@ def sweep(
     >>> figure = found.plot(title="Digits")
     """
     seed, jobs = check_seed(random_state), resolve_jobs(n_jobs)
-    points = _checked(X, metric)
+    points = check_rows(None, X, metric)
     n = int(points.shape[0])
     search: dict[str, Any] = {"metric": metric, "metric_kwds": metric_kwds, "recall": recall}
     lists = {"perplexity": perplexity, "n_neighbors": n_neighbors, "min_dist": min_dist}
@@ -150,7 +149,7 @@ def sweep(
     k = max(neighbors_needed(settings, n) for settings in plan.settings)
     graph = None if neighbors is None else _given(neighbors, n, k, metric)
     _check_null(null, metric if graph is None else graph.metric)
-    _check_components(pca_components, metric, neighbors)
+    check_pca_components(pca_components, metric, neighbors)
     classes = None if labels is None else read_classes(labels, n)
     _check_memory(n, len(plan.settings) * (1 + (null == "each")))
     from fastxai_kernels.cpu._threads import threads
@@ -186,35 +185,11 @@ def sweep(
     )
 
 
-def _checked(X: Any, metric: Metric) -> Any:
-    """Points, or a matrix of distances, which the search looks at."""
-    if not is_precomputed(metric):
-        return check_points(None, X, reset=False, min_rows=2)
-    D: Any = X if is_sparse(X) else np.asarray(X)
-    if D.ndim != 2 or D.shape[0] != D.shape[1]:
-        raise InvalidInputError(
-            f"metric='precomputed' takes a square matrix of distances, not one of shape {D.shape}"
-        )
-    return D
-
-
 def _check_null(null: Any, metric: Metric) -> None:
     if not isinstance(null, (bool, np.bool_)) and not (isinstance(null, str) and null == "each"):
         raise InvalidInputError(f"null={null!r}: choose True, False or 'each'")
     if null:
         check_null_metric(metric)
-
-
-def _check_components(pca_components: Any, metric: Metric, neighbors: Any) -> None:
-    if pca_components is None:
-        return
-    check_whole("pca_components", pca_components, 1)
-    if is_precomputed(metric) or neighbors is not None:
-        given = "neighbors=" if neighbors is not None else "metric='precomputed'"
-        raise InvalidInputError(
-            f"pca_components= changes the points, and {given} says who is near already: leave "
-            "one of them out"
-        )
 
 
 def _noise(X: Any, metric: str, k: int, seed: int, recall: float) -> Points:

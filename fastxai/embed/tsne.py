@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._warn import warn
 from ..errors import InvalidInputError
 from ..progress import Progress
 from ..system import require_memory
 from .fitting import check_rows, find_neighbors_of_rows, first_rows, points_embedding, running
 from .graph import Metric, NeighborGraph
-from .tsne_descent import Descent, Phase, Rules
+from .tsne_descent import Descent
 from .tsne_graph import joint_graph, neighbors_needed, start_of, warn_of_few
 from .tsne_options import check_init, check_options, perplexities
 from .tsne_repulsion import Repulsion
+from .tsne_schedule import phases, rules
 from .tsne_transform import place
-from .umap_transform import find_neighbors_of, take_neighbors_of
+from .umap_transform import NewRows, find_neighbors_of, take_neighbors_of
 from .validation import check_points, check_seed
 
-_FEW = 10_000
-_MOMENTUM = (0.8, 0.9)
-_LEAST_RATE = 50.0  # of learning_rate="auto", as in scikit-learn
+
+class _Fitted(NamedTuple):
+    """What placing new points needs, whatever becomes of the parameters after the fit."""
+
+    perplexities: tuple[float, ...]
+    method: str
+    dof: float
+    angle: float
+    force_error: float
+    balance: float
 
 
 class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -46,7 +55,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Factor on the attraction in the early phase, in which clusters form.
     learning_rate : float or "auto", default "auto"
         Step of the gradient descent, in scikit-learn's units.  "auto" takes
-        ``n / (4 * exaggeration)`` of the phase and at least 50 (Belkina et al. 2019):
+        ``n / (4 * exaggeration)`` of the phase (of an exaggeration below 1: n / 4) and at
+        least 50 (Belkina et al. 2019):
         scikit-learn's rate in the early phase, a longer step in the main one.
     max_iter : int, default 1000
         Iterations of both phases together.
@@ -68,11 +78,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     method : {"auto", "exact", "barnes_hut", "particle_mesh"}, default "auto"
         How the repulsion is computed: between all pairs; by a tree (van der Maaten 2014), up
         to three dimensions; by a mesh and Fourier transforms (as in Linderman et al. 2019),
-        up to two.  "auto" takes all pairs for few points, else the mesh, in three dimensions
-        the tree.  (scikit-learn's default is "barnes_hut".)  "exact" also takes all pairs
-        for the affinities.
+        up to two.  "auto" takes all pairs up to 2,000 points (4,000 in three dimensions),
+        else the mesh, in three dimensions the tree.  (scikit-learn's default is
+        "barnes_hut".)  "exact" also takes all pairs for the affinities.
     angle : float in [0, 1], default 0.5
-        Accuracy of the tree: cells seen under a smaller angle count as one point.
+        Accuracy of the tree: cells seen under a smaller angle act as a whole.  At 0.5 the
+        forces are two to five times as exact as scikit-learn's at 0.5.
     n_jobs : int, optional
         Threads; by default all that may be used.
     early_exaggeration_iter : int, default 250
@@ -80,7 +91,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     exaggeration : float, default 1.0
         Factor on the attraction in the main phase; more than 1 draws clusters together
         (4 looks like UMAP: Boehm, Berens and Kobak 2022).
-    dof : float, optional
+    dof : float in (0, 100], optional
         The kernel of the embedding is ``(1 + r^2 / dof)^-dof``: heavier tails below 1 show
         finer clusters (Kobak et al. 2019; openTSNE's parameter of that name).  By default 1
         in one and two dimensions, and ``n_components / 2`` in more: scikit-learn's kernel,
@@ -92,9 +103,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         10,000 points, and 0.9 beyond: many points come much farther in as many iterations.
     max_step_norm : float or None, default 5.0
         No point moves farther in one iteration.
-    force_error : float, default 0.01
+    force_error : float, default 0.003
         The mesh is as fine as it takes to keep the RMS error of the repulsive forces below
-        this share of their RMS.
+        this share of their RMS.  (The error does not average out: at 0.01 the divergence
+        ends up to 1% higher.)
     tol : float, optional
         The main phase ends when the divergence has fallen by less than this in the last 50
         iterations (0.001 saves half of the time at no visible cost); by default never, as in
@@ -107,7 +119,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Share of true neighbours that the search promises.
     callbacks : callable or list of callable, optional
         Called as ``callback(iteration, kl_divergence, embedding)``, the embedding being a
-        copy; True ends the work.
+        copy for each; one that returns True ends the work.
     callbacks_every_iters : int, default 50
         How often.
     device : {"auto", "cpu"}, default "auto"
@@ -119,7 +131,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     kl_divergence_ : float
         Of the embedding from the affinities, by the forces' own normalisation.
     kl_history_ : ndarray of shape (m, 2), float64
-        Iteration, and the divergence after it; without exaggeration, in both phases.
+        Iterations done, and the divergence then, without exaggeration in both phases.
     n_iter_ : int
         Iterations run.
     learning_rate_ : float
@@ -171,7 +183,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         initial_momentum: float = 0.5,
         final_momentum: float | None = None,
         max_step_norm: float | None = 5.0,
-        force_error: float = 0.01,
+        force_error: float = 0.003,
         tol: float | None = None,
         pca_components: int | None = None,
         neighbors: Any = None,
@@ -235,7 +247,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_options(self)
         seed = check_seed(self.random_state)
-        points = check_rows(self, X)
+        points = check_rows(self, X, self.metric)
         n = points.shape[0]
         self._perplexities_below(n)
         check_init(self.init, n, self.n_components)
@@ -243,6 +255,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         with running(self.n_jobs, bool(self.verbose)) as progress:
             if self.pca_components is not None:
                 points = self._reduced(points)
+            elif hasattr(self, "pca_"):
+                del self.pca_  # of an earlier fit
             self._embed(points, progress)
         return self
 
@@ -268,6 +282,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (m, n_components), float32
+            NaN, with a warning, for a row without neighbours at a finite distance.
 
         Raises
         ------
@@ -283,25 +298,16 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     new = take_neighbors_of(graph, X, k, kernels)
                 else:
                     rows = check_points(self, X, reset=False)
-                    if self.pca_components is not None:
+                    if hasattr(self, "pca_"):
                         rows = self.pca_.transform(rows)
                     new = find_neighbors_of(graph, rows, k, kernels)
             embedding = points_embedding(graph, np.asarray(self.embedding_))
             places: NDArray[np.float32] = embedding[np.maximum(new.known, 0)]
             strange = np.flatnonzero(new.known < 0)
             if len(strange):
-                weights = kernels.conditional_affinities(
-                    new.distances[strange], perplexities(self.perplexity)
-                )
-                places[strange] = place(
-                    kernels,
-                    embedding,
-                    new.indices[strange],
-                    weights,
-                    self._repulsion(graph.n_points),
-                    self._mean_sum * self.exaggeration,
-                    progress,
-                )
+                places[strange] = self._place(embedding, new.take(strange), progress)
+        if lost := int(np.isnan(places).any(axis=1).sum()):
+            warn(f"{lost:,} of {len(places):,} rows have no neighbours: they are NaN")
         return places
 
     # --- fit, step by step -----------------------------------------------------------------
@@ -322,37 +328,50 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.pca_ = PCA(n_components=self.pca_components, random_state=self.random_state_)
         return np.ascontiguousarray(self.pca_.fit_transform(points), np.float32)
 
-    def _repulsion(self, n: int) -> Repulsion:
-        dof = max(self.n_components, 2) / 2 if self.dof is None else float(self.dof)
-        options = float(self.angle), float(self.force_error)
-        return Repulsion(self._kernels(), self.method, n, self.n_components, dof, *options)
+    def _repulsion(self, by: _Fitted, n: int, n_components: int) -> Repulsion:
+        options = by.dof, by.angle, by.force_error
+        return Repulsion(self._kernels(), by.method, n, n_components, *options)
+
+    def _place(
+        self, embedding: NDArray[np.float32], new: NewRows, progress: Progress
+    ) -> NDArray[np.float32]:
+        fitted, kernels = self._fitted, self._kernels()
+        weights = kernels.conditional_affinities(new.distances, fitted.perplexities)
+        repulsion = self._repulsion(fitted, *embedding.shape)
+        return place(kernels, embedding, new.indices, weights, repulsion, fitted.balance, progress)
 
     def _embed(self, points: Any, progress: Progress) -> None:
         kernels = self._kernels()
         near = self._find_neighbors(points)
         n = near.n_points
-        graph = joint_graph(kernels, near, perplexities(self.perplexity), progress)
+        self._perplexities_below(n)  # of distinct rows there may be fewer
+        values = perplexities(self.perplexity)
+        graph = joint_graph(kernels, near, values, progress)
         init = self.init
         if not isinstance(init, str) and near.groups is not None:
             init = np.asarray(init)[first_rows(near.groups)]
         start = start_of(init, near.X, graph, self.n_components, self.random_state_, progress)
-        repulsion = self._repulsion(n)
-        early, main = self._phases(n)
+        dof = max(self.n_components, 2) / 2 if self.dof is None else float(self.dof)
+        options = dof, float(self.angle), float(self.force_error)
+        by = _Fitted(values, self.method, *options, 1.0)
+        repulsion = self._repulsion(by, n, self.n_components)
+        early, main = phases(self, n)
         with progress.stage("layout", early.iterations + main.iterations) as advance:
-            descent = Descent(kernels, graph, start, repulsion, self._rules(), advance)
+            descent = Descent(kernels, graph, start, repulsion, rules(self), advance)
             layout = descent.run(early, main)
         self.neighbors_ = near
         self.learning_rate_ = main.learning_rate
         self.method_ = repulsion.method
         self.kl_divergence_, self.kl_history_ = layout.kl_divergence, layout.history
         self.n_iter_ = layout.iterations
-        self._mean_sum = layout.mean_sum
+        self._fitted = by._replace(balance=layout.mean_sum * main.exaggeration)
         self.embedding_ = layout.Y if near.groups is None else layout.Y[near.groups]
 
     def _find_neighbors(self, points: Any) -> NeighborGraph:
         n, values = points.shape[0], perplexities(self.perplexity)
         k = neighbors_needed(values, n) if self.method != "exact" else n - 1
-        _check_memory(n, points.shape[1], k)
+        if self.neighbors is None:
+            _check_memory(n, points.shape[1], k)
         near = find_neighbors_of_rows(
             points,
             k,
@@ -364,37 +383,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             device=self.device,
             at_most=True,
         )
+        if self.neighbors is not None:
+            _check_memory(near.n_points, points.shape[1], near.n_neighbors)
         warn_of_few(near, neighbors_needed(values, near.n_points), values)
         return near
-
-    def _phases(self, n: int) -> tuple[Phase, Phase]:
-        first = min(int(self.early_exaggeration_iter), int(self.max_iter))
-        early, main = float(self.early_exaggeration), float(self.exaggeration)
-        return (
-            Phase(first, early, self._rate(n, early), float(self.initial_momentum)),
-            Phase(int(self.max_iter) - first, main, self._rate(n, main), self._momentum(n)),
-        )
-
-    def _momentum(self, n: int) -> float:
-        if self.final_momentum is not None:
-            return float(self.final_momentum)
-        return _MOMENTUM[0] if n <= _FEW else _MOMENTUM[1]
-
-    def _rate(self, n: int, exaggeration: float) -> float:
-        if self.learning_rate != "auto":
-            return float(self.learning_rate)
-        return max(n / (4 * max(exaggeration, 1.0)), _LEAST_RATE)
-
-    def _rules(self) -> Rules:
-        callbacks = self.callbacks or ()
-        return Rules(
-            int(self.n_iter_without_progress),
-            float(self.min_grad_norm),
-            None if self.tol is None else float(self.tol),
-            np.inf if self.max_step_norm is None else float(self.max_step_norm),
-            (callbacks,) if callable(callbacks) else tuple(callbacks),
-            int(self.callbacks_every_iters),
-        )
 
     # --- scikit-learn ----------------------------------------------------------------------
 

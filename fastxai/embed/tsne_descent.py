@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DivergedError
+from .tsne_graph import Graph, Positions
 from .tsne_repulsion import Repulsion
 from .umap_layout import along_a_curve
 
-Positions = NDArray[np.float32]
-Graph = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
 Callback = Callable[[int, float, Positions], Any]
 
 # The divergence is looked at after so many iterations, as scikit-learn does.
 CHECK_EVERY = 50
 # Points are put in the order of a curve through the layout: neighbours share cache lines.
-_ORDER_AT = (0, 50, 100)
+_ORDER_AT = (0, 50)
 _ORDER_EVERY = 250
 _MANY = 5000
 
@@ -55,7 +54,7 @@ class Layout(NamedTuple):
     iterations : int
         As run.
     history : ndarray of shape (m, 2)
-        Iteration and KL divergence after it.
+        Iterations done, and the KL divergence then.
     mean_sum : float
         Z / n: the sum of the kernel over all other points, for a point on average.
     """
@@ -114,7 +113,7 @@ class Descent:
         self._repulsion = repulsion
         self._rules = rules
         self._advance = advance
-        self._iteration = 0
+        self._iteration = self._told = 0
         self._history: list[tuple[int, float]] = []
         p = graph[2].astype(np.float64)
         self._entropy = float((p * np.log(p)).sum())
@@ -125,54 +124,55 @@ class Descent:
             self._state.rest()
             if not self._run_phase(phase, is_main):
                 break
+        last = main if self._iteration > early.iterations else early
+        if not np.isfinite(self._state.Y).all():
+            self._diverged(last)
         _, normaliser = self._repulsion(self._state.Y)
-        kl = self._divergence(normaliser)
-        if not self._history or self._history[-1][0] != self._iteration:
-            self._history.append((self._iteration, kl))
+        if not normaliser > 0:
+            self._diverged(last)
+        kl = self._entropy + self._cross_entropy() + float(np.log(normaliser))
+        if self._is_told():
+            self._tell(kl)
+        self._record(kl)
         history = np.array(self._history, np.float64).reshape(-1, 2)
         places = self._state.places()
         return Layout(places, kl, self._iteration, history, normaliser / len(places))
 
     def _run_phase(self, phase: Phase, is_main: bool) -> bool:
         """False if a callback ended the work."""
-        best, best_at, last = np.inf, self._iteration, np.inf
+        best, best_at, last, norm = np.inf, self._iteration, np.inf, np.inf
         for i in range(phase.iterations):
             self._reorder_when_due()
-            watched = (i + 1) % CHECK_EVERY == 0
-            told = bool(self._rules.callbacks) and (
-                (self._iteration + 1) % self._rules.callbacks_every == 0
-            )
-            norm, cross, normaliser = self._step(phase, watched or told)
-            self._iteration += 1
-            self._advance(1)
-            if not (watched or told):
-                continue
-            kl = self._entropy + cross + np.log(normaliser)
-            if told and self._tell(kl):
-                return False
-            if not watched:
-                continue
-            self._history.append((self._iteration, kl))
-            # The function that falls: with exaggeration it is not the divergence itself.
-            objective = phase.exaggeration * cross + np.log(normaliser)
-            if objective < best:
-                best, best_at = objective, self._iteration
-            elif is_main and self._iteration - best_at > self._rules.n_iter_without_progress:
-                break
-            if norm <= self._rules.min_grad_norm:
-                break
-            if is_main and self._rules.tol is not None and last - objective < self._rules.tol:
-                break
-            last = objective
+            watched = self._iteration > 0 and self._iteration % CHECK_EVERY == 0
+            told = self._is_told()
+            repulsion, normaliser = self._repulsion(self._state.Y)
+            if not normaliser > 0:
+                self._diverged(phase)
+            if watched or told:
+                cross, log_z = self._cross_entropy(), float(np.log(normaliser))
+                kl = self._entropy + cross + log_z
+                if told and self._tell(kl):
+                    return False
+            if watched:
+                self._record(kl)
+                # The function that falls: with exaggeration it is not the divergence itself.
+                objective = phase.exaggeration * cross + log_z
+                if objective < best:
+                    best, best_at = objective, self._iteration
+                elif is_main and self._iteration - best_at > self._rules.n_iter_without_progress:
+                    break
+                small = self._rules.tol is not None and last - objective < self._rules.tol
+                if i > 0 and (norm <= self._rules.min_grad_norm or (is_main and small)):
+                    break
+                last = objective
+            norm = self._move(phase, repulsion, normaliser)
         return True
 
-    def _step(self, phase: Phase, measured: bool) -> tuple[float, float, float]:
-        """Move once; the gradient's norm, and cross entropy and Z before the move."""
-        state, kernels, dof = self._state, self._kernels, self._repulsion.dof
-        repulsion, normaliser = self._repulsion(state.Y)
-        attraction = kernels.attraction(state.Y, *state.graph, dof)
-        cross = kernels.cross_entropy(state.Y, *state.graph, dof) if measured else np.nan
-        state.Y, state.velocity, state.gains, norm = kernels.descend(
+    def _move(self, phase: Phase, repulsion: Positions, normaliser: float) -> float:
+        """One step; the norm of the gradient."""
+        state, rules = self._state, self._rules
+        attraction = self._kernels.attraction(state.Y, *state.graph, self._repulsion.dof)
+        state.Y, state.velocity, state.gains, norm = self._kernels.descend(
             state.Y,
             state.velocity,
             state.gains,
@@ -182,28 +182,42 @@ class Descent:
             phase.exaggeration,
             phase.learning_rate,
             phase.momentum,
-            self._rules.max_step,
+            rules.max_step,
         )
-        if not (np.isfinite(norm) and normaliser > 0):
+        self._iteration += 1
+        if not np.isfinite(norm):
             self._diverged(phase)
-        return norm, cross, normaliser
+        self._advance(1)
+        return float(norm)
 
-    def _diverged(self, phase: Phase) -> None:
+    def _diverged(self, phase: Phase) -> NoReturn:
         raise DivergedError(
-            f"t-SNE left the numbers in iteration {self._iteration + 1}: the steps were too long "
+            f"t-SNE left the numbers in iteration {self._iteration}: the steps were too long "
             f"(learning rate {phase.learning_rate:g}, exaggeration {phase.exaggeration:g}); "
-            "lower learning_rate, or leave it at 'auto'"
+            "lower learning_rate, or leave it and max_step_norm at their defaults"
         )
 
-    def _divergence(self, normaliser: float) -> float:
-        cross = self._kernels.cross_entropy(self._state.Y, *self._state.graph, self._repulsion.dof)
-        return float(self._entropy + cross + np.log(normaliser))
+    def _cross_entropy(self) -> float:
+        state = self._state
+        return float(self._kernels.cross_entropy(state.Y, *state.graph, self._repulsion.dof))
+
+    def _is_told(self) -> bool:
+        """Whether callbacks are to hear of this iteration, of which they have not heard yet."""
+        due = self._iteration > 0 and self._iteration % self._rules.callbacks_every == 0
+        return bool(self._rules.callbacks) and due and self._iteration != self._told
 
     def _tell(self, kl: float) -> bool:
-        """Whether a callback asked to stop."""
-        places = self._state.places()
-        answers = [callback(self._iteration, kl, places) for callback in self._rules.callbacks]
-        return any(answers)
+        """Whether a callback asked to stop; each has a copy of its own."""
+        self._told = self._iteration
+        answers = [
+            callback(self._iteration, kl, self._state.places())
+            for callback in self._rules.callbacks
+        ]
+        return any(isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers)
+
+    def _record(self, kl: float) -> None:
+        if not self._history or self._history[-1][0] != self._iteration:
+            self._history.append((self._iteration, kl))
 
     def _reorder_when_due(self) -> None:
         i = self._iteration

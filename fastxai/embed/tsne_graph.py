@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._warn import warn
 from ..errors import FastxaiWarning, InvalidInputError
 from ..progress import Progress
 from .graph import NeighborGraph
@@ -34,12 +35,10 @@ def warn_of_few(graph: NeighborGraph, needed: int, perplexities: tuple[float, ..
     k = graph.n_neighbors
     if k >= needed:
         return
-    warnings.warn(
+    warn(
         f"perplexity={max(perplexities):g} wants {needed} neighbours a point and the given ones "
         f"are {k}: they support a perplexity of about {max(k / 3, 1):.0f}; build them with "
-        f"neighbors(X, n_neighbors={needed})",
-        FastxaiWarning,
-        stacklevel=5,
+        f"neighbors(X, n_neighbors={needed})"
     )
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from .._warn import warn
 from ..errors import InvalidInputError
 from .checks import check_number, check_whole
-from .fitting import is_precomputed
+from .fitting import check_pca_components, is_precomputed
 
 METHODS = ("auto", "exact", "barnes_hut", "particle_mesh")
 STARTS = ("pca", "spectral", "random")
-_TREE_COMPONENTS, _MESH_COMPONENTS = 3, 2
+# Beyond, 1 + r^2 / dof is 1 in single precision where it matters.
+_STEEPEST = 100.0
+_FARTHEST = 1e6  # of given positions
+MOST_COMPONENTS = {"barnes_hut": 3, "particle_mesh": 2}
 
 
 def check_options(model: Any) -> None:
@@ -40,12 +45,11 @@ def check_options(model: Any) -> None:
     if model.max_step_norm is not None:
         check_number("max_step_norm", model.max_step_norm, 0, above=True)
     if model.dof is not None:
-        check_number("dof", model.dof, 0, above=True)
+        check_number("dof", model.dof, 0, above=True, high=_STEEPEST)
     check_number("angle", model.angle, 0, high=1)
     check_number("force_error", model.force_error, 1e-5, high=0.5)
     check_number("recall", model.recall, 0, above=True, high=1)
-    if model.pca_components is not None:
-        check_whole("pca_components", model.pca_components, 1)
+    check_pca_components(model.pca_components, model.metric, model.neighbors)
     if model.device not in ("auto", "cpu"):
         raise InvalidInputError(f"device={model.device!r}: this version runs on 'auto' or 'cpu'")
     _check_method(model)
@@ -57,8 +61,7 @@ def _check_method(model: Any) -> None:
         raise InvalidInputError(
             f"method={model.method!r} is unknown; choose one of {', '.join(METHODS)}"
         )
-    most = {"barnes_hut": _TREE_COMPONENTS, "particle_mesh": _MESH_COMPONENTS}
-    if model.n_components > (limit := most.get(model.method, np.inf)):
+    if model.n_components > (limit := MOST_COMPONENTS.get(model.method, np.inf)):
         raise InvalidInputError(
             f"'n_components' should be at most {limit} for method={model.method!r}, not "
             f"{model.n_components}: choose method='exact' or 'auto'"
@@ -77,20 +80,15 @@ def _check_together(model: Any) -> None:
             "init='pca' cannot be used with metric='precomputed', which gives distances and no "
             "vectors: choose init='spectral' or 'random'"
         )
-    if model.pca_components is not None and (distances or model.neighbors is not None):
-        given = "metric='precomputed'" if distances else "neighbors="
-        raise InvalidInputError(
-            f"pca_components= changes the points, and {given} says who is near already: leave "
-            "one of them out"
-        )
     callbacks = model.callbacks
     if callbacks is not None and not callable(callbacks):
-        try:
-            fine = all(callable(callback) for callback in callbacks)
-        except TypeError:
-            fine = False
-        if not fine:
+        several = isinstance(callbacks, (list, tuple))
+        if not several or not all(callable(callback) for callback in callbacks):
             raise InvalidInputError("callbacks must be a function, or a list of functions")
+    if not isinstance(model.metric_params, (Mapping, type(None))):
+        raise InvalidInputError(
+            f"metric_params={model.metric_params!r}: give the metric's arguments by name, as a dict"
+        )
 
 
 def perplexities(perplexity: Any) -> tuple[float, ...]:
@@ -106,10 +104,11 @@ def perplexities(perplexity: Any) -> tuple[float, ...]:
     >>> perplexities(30), perplexities([5, 50.0])
     ((30.0,), (5.0, 50.0))
     """
-    several = isinstance(perplexity, (list, tuple, np.ndarray))
+    several = isinstance(perplexity, (list, tuple)) or np.ndim(perplexity) > 0
     values = list(perplexity) if several else [perplexity]
     if not values:
         raise InvalidInputError("perplexity is an empty list: give one number or more")
+    values = [value.item() if isinstance(value, np.ndarray) else value for value in values]
     for value in values:
         check_number("perplexity", value, 1, above=True)
     return tuple(float(value) for value in values)
@@ -131,3 +130,10 @@ def check_init(init: Any, n: int, n_components: int) -> None:
     if not np.isfinite(places).all():
         row = int(np.flatnonzero(~np.isfinite(places).all(axis=1))[0])
         raise InvalidInputError(f"init holds NaN or infinity in row {row}")
+    if (largest := float(np.abs(places).max())) > _FARTHEST:
+        raise InvalidInputError(
+            f"init holds coordinates up to {largest:g}: no map is as large; scale it to a few "
+            "units (or 1e-4, as init='pca' does)"
+        )
+    if n > 1 and np.ptp(places, axis=0).max() == 0:
+        warn("init has all points at one place, where no force will part them")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..errors import FastxaiWarning
-
-Positions = NDArray[np.float32]
+from .._warn import warn
+from .tsne_graph import Positions
+from .tsne_options import MOST_COMPONENTS
 
 # Up to so many points all pairs cost no more than the others' overhead.
-_FEW = {2: 2000, 3: 4000}
+_EXACT_UP_TO = {2: 2000, 3: 4000}
 # Mesh nodes a point, padding included, beyond which a tree is faster; and beyond which even
-# somebody who asked for a mesh gets the tree.
+# somebody who asked for a mesh gets the tree.  A small mesh is always worth while.
 _NODES = {"auto": 24, "particle_mesh": 128}
-_NODES_AT_LEAST, _NODES_AT_MOST = 2**20, 2**26
+_NODES_AT_LEAST = {"auto": 2**16, "particle_mesh": 2**20}
+_NODES_AT_MOST = 2**26
 # The spacing is chosen anew after so many calls, or once the mesh has changed by so much.
 _AGAIN = 50
 _GROWTH = 1.6
@@ -35,14 +32,18 @@ def choose(method: str, n: int, n_components: int) -> str:
     """
     if method != "auto":
         return method
-    if n_components > 3 or n <= _FEW.get(n_components, _FEW[2]):
+    if n_components > MOST_COMPONENTS["barnes_hut"]:
         return "exact"
-    return "particle_mesh" if n_components <= 2 else "barnes_hut"
+    if n <= _EXACT_UP_TO.get(n_components, _EXACT_UP_TO[2]):
+        return "exact"
+    flat = n_components <= MOST_COMPONENTS["particle_mesh"]
+    return "particle_mesh" if flat else "barnes_hut"
 
 
 def most_nodes(method: str, n: int) -> int:
     """The largest mesh that is worth while for n points, of the method that was asked for."""
-    return min(max(_NODES.get(method, 0) * n, _NODES_AT_LEAST), _NODES_AT_MOST)
+    wanted = max(_NODES.get(method, 0) * n, _NODES_AT_LEAST.get(method, 0))
+    return min(wanted, _NODES_AT_MOST)
 
 
 class Repulsion:
@@ -99,7 +100,8 @@ class Repulsion:
             if kernels.mesh_size(Y, spacing) <= most_nodes(self._asked, n):
                 potential = kernels.mesh_potential(Y, dof, spacing)
                 return lambda points: kernels.evaluate_mesh(potential, points)[0]
-        return lambda points: kernels.barnes_hut_at(points, Y, dof, self._angle)[0]
+        tree = kernels.fixed_tree(Y, dof)
+        return lambda points: kernels.evaluate_tree(tree, points, self._angle)[0]
 
     def _refresh(self, Y: Positions) -> None:
         """A spacing for the density as it is now."""
@@ -116,10 +118,9 @@ class Repulsion:
             return
         self.method = "barnes_hut"
         if self._asked == "particle_mesh":
-            warnings.warn(
-                "the embedding has grown so wide that its mesh would have "
-                f"{self._nodes:,} nodes: Barnes-Hut takes over (outliers far from all others do "
-                "that; method='barnes_hut' uses the tree from the start)",
-                FastxaiWarning,
-                stacklevel=2,
+            warn(
+                f"a mesh of which the forces are exact to {self._force_error:g} would need "
+                f"more than {most_nodes(self._asked, len(Y)):,} nodes on a layout as wide as this "
+                "one has become (outliers far from all others do that): Barnes-Hut takes over; "
+                "method='barnes_hut' uses the tree from the start"
             )

@@ -217,7 +217,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_options(self)
         seed = check_seed(self.random_state)
-        points = check_rows(self, X)
+        points = check_rows(self, X, self.metric)
         n = points.shape[0]
         check_init(self.init, n, self.n_components)
         targets = None if y is None else check_targets(y, n, self.target_metric)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import InvalidInputError
+from .rounding import warn_of_rounding
 
 _BLOCK = 2**18  # elements looked at together: they stay in the cache
 _NUMBERS = "biuf"
@@ -96,7 +97,10 @@ def check_points(
     dtype = np.dtype(np.float64 if wide else np.float32)
     if sparse.issparse(array):
         return _to_csr(array, dtype)
-    return _to_contiguous(array, dtype, in_blocks)
+    points = _to_contiguous(array, dtype, in_blocks)
+    if not wide and not in_blocks:
+        warn_of_rounding(array)
+    return points
 
 
 def check_seed(random_state: Any) -> int:

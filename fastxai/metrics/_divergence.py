@@ -165,9 +165,9 @@ def _sums(
     """For some points the sum of w over all others: calls short enough for Ctrl-C."""
     sums = np.empty(len(rows))
     for start in range(0, len(rows), _ROWS):
-        some = places[rows[start : start + _ROWS]]
-        # The point itself is among the others, at distance 0, where w is 1.
-        sums[start : start + _ROWS] = kernels.exact_repulsion_at(some, places, dof)[1] - 1.0
+        some = np.ascontiguousarray(rows[start : start + _ROWS])
+        found = kernels.exact_repulsion_at(places[some], places, dof, some)[1]
+        sums[start : start + _ROWS] = found
     return sums
 
 

@@ -1,7 +1,7 @@
 """The CPU backend: Numba."""
 
 from .attraction import attraction, cross_entropy, reorder_graph
-from .barnes_hut import barnes_hut, barnes_hut_at
+from .barnes_hut import barnes_hut, evaluate_tree, fixed_tree
 from .cells import pack_cells, principal_axes, probe_cells, project
 from .coarsen import aggregate, coarsen
 from .descent import descend
@@ -29,7 +29,6 @@ __all__ = [
     "attraction",
     "attraction_at",
     "barnes_hut",
-    "barnes_hut_at",
     "chebyshev_filter",
     "class_intersection",
     "coarsen",
@@ -37,8 +36,10 @@ __all__ = [
     "cross_entropy",
     "descend",
     "evaluate_mesh",
+    "evaluate_tree",
     "exact_repulsion",
     "exact_repulsion_at",
+    "fixed_tree",
     "fuzzy_union",
     "graph_intersection",
     "hash_rows",

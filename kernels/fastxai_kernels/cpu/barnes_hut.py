@@ -16,7 +16,7 @@ are exact at any angle, and angle 0 leaves nothing else.  At equal angles the er
 force are a half to a fifth of those without second moments and with s the side of the cell.
 
 A group is up to `GROUP` points of neighbouring siblings: one walk through the tree serves
-all of them, sixteen to a vector.  In `barnes_hut_at` each point has a walk of its own, in
+all of them, sixteen to a vector.  In `evaluate_tree` each point has a walk of its own, in
 step with fifteen others, r is its own distance, and the angle counts 0.8 times: nothing is
 gained from the width of a group.
 """
@@ -26,6 +26,8 @@ gained from the width of a group.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,7 +35,7 @@ from ._jit import array_in, array_out, f32, f64, i32, i64, inlined, kernel
 from ._morton import morton_order
 from ._pairs import ALL, CENTRE, LANES, cells_2d, cells_3d, points_2d, points_3d
 from ._threads import parallel_for
-from ._tree import LEAF, SIZE, build, siblings
+from ._tree import LEAF, SIZE, Tree, build, siblings
 
 GROUP = 96  # a multiple of LANES, at least LEAF
 _LIST = 256  # cells that wait for their turn
@@ -213,6 +215,13 @@ def _repel_at(others, runs, cells, points, order, dof, opening, flat, forces, to
             totals[order[at + t]] = sums[d, t]
 
 
+class FixedTree(NamedTuple):
+    """The tree of points that stay where they are, and the kernel's degrees of freedom."""
+
+    tree: Tree
+    dof: float
+
+
 def _in_plane(Y: NDArray[np.float32]) -> NDArray[np.float32]:
     """Points on a line as points of the plane."""
     return np.hstack([Y, np.zeros_like(Y)]) if Y.shape[1] == 1 else Y
@@ -234,21 +243,26 @@ def barnes_hut(
     return np.ascontiguousarray(forces[:, : Y.shape[1]]), float(totals.sum())
 
 
-def barnes_hut_at(
-    points: NDArray[np.float32], Y: NDArray[np.float32], dof: float, angle: float
+def fixed_tree(Y: NDArray[np.float32], dof: float) -> FixedTree:
+    """The tree of points (n, d) that stay where they are, for `evaluate_tree`."""
+    return FixedTree(build(_in_plane(Y), dof), dof)
+
+
+def evaluate_tree(
+    tree: FixedTree, points: NDArray[np.float32], angle: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Forces (m, d) of the points Y (n, d) on others (m, d), and sum_j w(r_ij) of each (m,).
+    """Forces (m, d) of a tree on other points (m, d), and sum_j w(r_ij) of each (m,).
 
     What a point receives does not depend on the other points of the batch.
     """
-    tree = build(_in_plane(Y), dof)
     _, order, places = morton_order(_in_plane(points))
     forces = np.empty((len(points), len(places)), np.float32)
     totals = np.empty(len(points), np.float32)
-    opening, flat = _criterion(dof, _SINGLE * angle)
+    opening, flat = _criterion(tree.dof, _SINGLE * angle)
+    cells = tree.tree
     parallel_for(
-        _repel_at, -(-len(points) // LANES), _GRAIN, tree.points, tree.runs, tree.cells,
-        places, order, np.float32(dof), opening, flat, forces, totals,
+        _repel_at, -(-len(points) // LANES), _GRAIN, cells.points, cells.runs, cells.cells,
+        places, order, np.float32(tree.dof), opening, flat, forces, totals,
     )  # fmt: skip
     return np.ascontiguousarray(forces[:, : points.shape[1]]), totals
 

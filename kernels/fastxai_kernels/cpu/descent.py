@@ -38,7 +38,7 @@ def _descend(
     axes = Y.shape[1]
     total = 0.0
     for i in range(start, stop):
-        length = np.float32(0.0)
+        length = 0.0
         for axis in range(axes):
             v = velocity[i, axis]
             g = pull * attraction[i, axis] - push * repulsion[i, axis]
@@ -49,12 +49,13 @@ def _descend(
             step = gain * g
             v = momentum * v - step
             total += np.float64(step) * np.float64(step)
-            length += v * v
+            length += np.float64(v) * np.float64(v)
             to_gains[i, axis] = gain
             to_velocity[i, axis] = v
         shrink = np.float32(1.0)
-        if length > max_step * max_step:
-            shrink = max_step / np.sqrt(length)
+        longest = np.float64(max_step)
+        if length > longest * longest:
+            shrink = np.float32(longest / np.sqrt(length))
         for axis in range(axes):
             v = shrink * to_velocity[i, axis]
             to_velocity[i, axis] = v

@@ -38,18 +38,18 @@ def _weight(inverse, dof, heavy):
     return inverse
 
 
-_FIXED = (array_in(f32, 2), array_in(f32, 2), array_in(f32, 1), f32, i64, i64)
+_FIXED = (array_in(f32, 2), array_in(f32, 2), array_in(f32, 1), f32, i64, array_in(i64, 1))
 
 
 @kernel(*_FIXED, array_out(f32, 2), array_out(f64, 1), i64, i64)
-def _repel_3d(points, listed, there, dof, heavy, same, forces, sums, start, stop):
+def _repel_3d(points, listed, there, dof, heavy, own, forces, sums, start, stop):
     keep = there.copy()
     one = constant(1.0)
     scale = np.float32(1.0) / dof
     xs, ys, zs = listed[0], listed[1], listed[2]
     for i in range(start, stop):
-        if same:
-            keep[i] = np.float32(0.0)
+        if own[i] >= 0:
+            keep[own[i]] = np.float32(0.0)
         x, y, z = splat(points[i, 0]), splat(points[i, 1]), splat(points[i, 2])
         ax = ay = az = aw = 0.0
         for span in range(0, keep.shape[0], _SPAN):
@@ -66,12 +66,12 @@ def _repel_3d(points, listed, there, dof, heavy, same, forces, sums, start, stop
             az += total64(fz)
             aw += total64(fw)
         forces[i, 0], forces[i, 1], forces[i, 2], sums[i] = ax, ay, az, aw
-        if same:
-            keep[i] = np.float32(1.0)
+        if own[i] >= 0:
+            keep[own[i]] = np.float32(1.0)
 
 
 @kernel(*_FIXED, array_out(f32, 2), array_out(f64, 1), i64, i64)
-def _repel_any(points, listed, there, dof, heavy, same, forces, sums, start, stop):
+def _repel_any(points, listed, there, dof, heavy, own, forces, sums, start, stop):
     width = points.shape[1]
     keep = there.copy()
     one = constant(1.0)
@@ -79,8 +79,8 @@ def _repel_any(points, listed, there, dof, heavy, same, forces, sums, start, sto
     lanes = np.empty((width, LANES), np.float32)
     force = np.empty(width, np.float64)
     for i in range(start, stop):
-        if same:
-            keep[i] = np.float32(0.0)
+        if own[i] >= 0:
+            keep[own[i]] = np.float32(0.0)
         force[:] = 0.0
         weight = 0.0
         for span in range(0, keep.shape[0], _SPAN):
@@ -104,12 +104,12 @@ def _repel_any(points, listed, there, dof, heavy, same, forces, sums, start, sto
         for c in range(width):
             forces[i, c] = force[c]
         sums[i] = weight
-        if same:
-            keep[i] = np.float32(1.0)
+        if own[i] >= 0:
+            keep[own[i]] = np.float32(1.0)
 
 
 def _run(
-    points: NDArray[np.float32], Y: NDArray[np.float32], dof: float, same: bool
+    points: NDArray[np.float32], Y: NDArray[np.float32], dof: float, own: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     m, n, d = len(points), *Y.shape
     repel, width = (_repel_3d, 3) if d <= 3 else (_repel_any, d)  # division is the limit
@@ -119,20 +119,26 @@ def _run(
     places, forces = np.zeros((m, width), np.float32), np.empty((m, width), np.float32)
     places[:, :d], sums = points, np.empty(m, np.float64)
     grain = max(1, min(_MOST_ROWS, _PAIRS // max(1, room)))
-    lists = (places, listed, there, np.float32(dof), int(dof != 1.0), int(same))
+    lists = (places, listed, there, np.float32(dof), int(dof != 1.0), own)
     parallel_for(repel, m, grain, *lists, forces, sums)
     return np.ascontiguousarray(forces[:, :d]), sums
 
 
 def exact_repulsion(Y: NDArray[np.float32], dof: float) -> tuple[NDArray[np.float32], float]:
     """The repulsive forces f (n, d) among the places Y (n, d), and Z."""
-    forces, sums = _run(Y, Y, dof, same=True)
+    forces, sums = _run(Y, Y, dof, np.arange(len(Y), dtype=np.int64))
     return forces, float(sums.sum())
 
 
 def exact_repulsion_at(
-    points: NDArray[np.float32], Y: NDArray[np.float32], dof: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The forces f (m, d) of all of Y (n, d) on other points (m, d), and each one's sum of w."""
-    forces, sums = _run(points, Y, dof, same=False)
-    return forces, sums.astype(np.float32)
+    points: NDArray[np.float32],
+    Y: NDArray[np.float32],
+    dof: float,
+    own: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The forces f (m, d) of Y (n, d) on points (m, d), and each one's sum of w, float64.
+
+    ``own`` (m,) says which of Y a point is, to be left out; without it all of Y counts.
+    """
+    rows = np.full(len(points), -1, np.int64) if own is None else own
+    return _run(points, Y, dof, rows)

@@ -10,7 +10,8 @@ nothing.  A perplexity out of reach: with no more than that many finite neighbou
 them alike; with at least that many at the smallest distance, those alike.
 
 With s = log beta the entropy falls from log(neighbours) to log(ties) and has the slope
--beta^2 Var(d^2): Newton's method in s, kept inside a bracket.
+-beta^2 Var(d^2): Newton's method in s, kept inside a bracket, which is
+halved where that does not converge.
 """
 
 # Compiled functions carry no annotations: their types stand in the decorator.
@@ -31,6 +32,7 @@ from ._wide import constant, exp, fma, load, splat, store, total64, where_less
 
 _GRAIN = 1024
 _STEPS = 100
+_PATIENCE = 8  # steps after which every second one halves the bracket
 _TOLERANCE = 2e-6
 _LARGEST = np.float32(1e30)  # of a squared distance, in units of the row's
 
@@ -85,7 +87,7 @@ def _solve(beyond, terms, target):
     high = 75.0
     s = 0.0
     zero = 1.0
-    for _ in range(_STEPS):
+    for count in range(_STEPS):
         beta = splat(np.float32(np.exp(s)))
         sum0 = sum1 = sum2 = constant(0.0)
         for at in range(0, beyond.shape[0], LANES):
@@ -108,7 +110,8 @@ def _solve(beyond, terms, target):
             high = s
         slope = total64(sum2) / zero - mean * mean
         step = s + excess / slope if slope > 0.0 else high
-        if not (low < step < high):
+        # Newton's steps may go back and forth between flat ends, and gain nothing.
+        if not (low < step < high) or (count >= _PATIENCE and count % 2 == 0):
             step = 0.5 * (low + high)
         s = step
     return zero

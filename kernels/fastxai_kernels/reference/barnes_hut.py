@@ -8,31 +8,34 @@ Z   = sum_i sum_{j != i} (1 + r_ij^2 / dof)^-dof
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
+
+from .exact import exact_repulsion, exact_repulsion_at
 
 Array = NDArray[Any]
 
 
-def barnes_hut_at(points: Array, Y: Array, dof: float, angle: float) -> tuple[Array, Array]:
-    """Forces (m, d) of the points Y (n, d) on others (m, d), and sum_j w(r_ij) of each (m,)."""
-    del angle
-    forces, sums = np.zeros(points.shape), np.zeros(len(points))
-    others = Y.astype(np.float64)
-    for i, point in enumerate(points.astype(np.float64)):
-        apart = point - others
-        v = 1.0 / (1.0 + (apart**2).sum(axis=1) / dof)
-        forces[i], sums[i] = v ** (dof + 1.0) @ apart, (v**dof).sum()
-    return forces, sums
+class FixedTree(NamedTuple):
+    """Points that stay where they are."""
+
+    Y: Array
+    dof: float
 
 
 def barnes_hut(Y: Array, dof: float, angle: float) -> tuple[Array, float]:
     """Repulsive forces (n, d) on points (n, d), and the normalisation Z."""
-    forces, total = np.zeros(Y.shape), 0.0
-    for i in range(len(Y)):
-        others = np.delete(Y, i, axis=0)
-        force, weight = barnes_hut_at(Y[i : i + 1], others, dof, angle)
-        forces[i], total = force[0], total + float(weight[0])
-    return forces, total
+    del angle
+    return exact_repulsion(Y, dof)
+
+
+def fixed_tree(Y: Array, dof: float) -> FixedTree:
+    """The tree of points that stay where they are, for `evaluate_tree`."""
+    return FixedTree(Y, dof)
+
+
+def evaluate_tree(tree: FixedTree, points: Array, angle: float) -> tuple[Array, Array]:
+    """Forces (m, d) of a tree on other points (m, d), and sum_j w(r_ij) of each (m,)."""
+    del angle
+    return exact_repulsion_at(points, tree.Y, tree.dof)

@@ -18,26 +18,27 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-def _pairs(points: Array, Y: Array, dof: float, itself: bool) -> tuple[Array, Array]:
+def exact_repulsion(Y: Array, dof: float) -> tuple[Array, float]:
+    """The repulsive forces f (n, d) among the places Y (n, d), and Z."""
+    forces, sums = exact_repulsion_at(Y, Y, dof, np.arange(len(Y)))
+    return forces, float(sums.sum())
+
+
+def exact_repulsion_at(
+    points: Array, Y: Array, dof: float, own: Array | None = None
+) -> tuple[Array, Array]:
+    """The forces f (m, d) of Y (n, d) on points (m, d), and each one's sum of w.
+
+    ``own`` (m,) says which of Y a point is, to be left out; without it all of Y counts.
+    """
     forces, sums = np.zeros(points.shape), np.zeros(len(points))
     others = Y.astype(np.float64)
     for i, point in enumerate(points.astype(np.float64)):
         differences = point - others
         inverse = 1.0 / (1.0 + (differences**2).sum(axis=1) / dof)
         w = inverse**dof
-        if not itself:
-            w[i] = 0.0
+        if own is not None and own[i] >= 0:
+            w[own[i]] = 0.0
         sums[i] = w.sum()
         forces[i] = (w * inverse) @ differences
     return forces, sums
-
-
-def exact_repulsion(Y: Array, dof: float) -> tuple[Array, float]:
-    """The repulsive forces f (n, d) among the places Y (n, d), and Z."""
-    forces, sums = _pairs(Y, Y, dof, itself=False)
-    return forces, float(sums.sum())
-
-
-def exact_repulsion_at(points: Array, Y: Array, dof: float) -> tuple[Array, Array]:
-    """The forces f (m, d) of all of Y (n, d) on other points (m, d), and each one's sum of w."""
-    return _pairs(points, Y, dof, itself=True)
