@@ -29,7 +29,7 @@ Run = dict[str, Any]
 
 
 class Comparison:
-    """Runs and what came of them, all that is to be shown.
+    """All runs of all contestants on one data set, and what is known of each so far.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class Comparison:
     say : callable
         Told of each step.
     keep : callable
-        Called with this comparison whenever ``runs`` has changed, to write it down: a run
-        under way is told as interrupted, which is true if nothing more is heard of it.
+        Called with this comparison whenever ``runs`` has changed, to write it down.  A run
+        is written as interrupted before it starts, and overwritten when it ends.
     """
 
     def __init__(

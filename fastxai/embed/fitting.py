@@ -165,3 +165,17 @@ def first_rows(groups: NDArray[np.int32]) -> NDArray[Any]:
 def points_embedding(graph: NeighborGraph, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
     """One place a point of the graph: of distinct rows one for all that are equal."""
     return embedding if graph.groups is None else embedding[first_rows(graph.groups)]
+
+
+def check_schema(state: dict[str, Any], name: str, schema: int) -> None:
+    """Take the version out of a pickle's state, and refuse another one.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if (found := state.pop("schema", None)) != schema:
+        raise InvalidInputError(
+            f"this pickle holds a {name} of schema {found}, and this version of fastxai reads "
+            f"schema {schema}: fit it again, or load it with the version that wrote it"
+        )

@@ -14,7 +14,14 @@ from .._warn import warn
 from ..errors import InvalidInputError
 from ..progress import Progress
 from ..system import require_memory
-from .fitting import check_rows, find_neighbors_of_rows, first_rows, points_embedding, running
+from .fitting import (
+    check_rows,
+    check_schema,
+    find_neighbors_of_rows,
+    first_rows,
+    points_embedding,
+    running,
+)
 from .graph import Metric, NeighborGraph
 from .tsne_descent import Descent
 from .tsne_graph import joint_graph, neighbors_needed, start_of, warn_of_few
@@ -24,6 +31,8 @@ from .tsne_schedule import phases, rules
 from .tsne_transform import place
 from .umap_transform import NewRows, find_neighbors_of, take_neighbors_of
 from .validation import check_points, check_seed
+
+_SCHEMA = 1
 
 
 class _Fitted(NamedTuple):
@@ -388,7 +397,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         warn_of_few(near, neighbors_needed(values, near.n_points), values)
         return near
 
-    # --- scikit-learn ----------------------------------------------------------------------
+    # --- scikit-learn and pickle -------------------------------------------------------------------
 
     @property
     def _n_features_out(self) -> int:
@@ -401,6 +410,20 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.target_tags.required = False
         return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain arrays and a version of their layout."""
+        state = dict(super().__getstate__())
+        if "_fitted" in state:
+            state["_fitted"] = tuple(state["_fitted"])
+        return {**state, "schema": _SCHEMA}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        check_schema(state, "TSNE", _SCHEMA)
+        if "_fitted" in state:
+            state["_fitted"] = _Fitted(*state["_fitted"])
+        super().__setstate__(state)
 
 
 def _check_memory(n: int, d: int, k: int) -> None:

@@ -16,7 +16,14 @@ from sklearn.utils.validation import check_is_fitted
 from ..errors import FastxaiWarning, InvalidInputError
 from ..progress import Progress
 from ..system import require_memory
-from .fitting import check_rows, find_neighbors_of_rows, first_rows, points_embedding, running
+from .fitting import (
+    check_rows,
+    check_schema,
+    find_neighbors_of_rows,
+    first_rows,
+    points_embedding,
+    running,
+)
 from .graph import Metric, NeighborGraph
 from .initialise import check_init, start_positions
 from .umap_graph import Targets, check_targets, cut_far, fuzzy_set, supervise
@@ -433,11 +440,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        if (schema := state.pop("schema", None)) != _SCHEMA:
-            raise InvalidInputError(
-                f"this pickle holds a UMAP of schema {schema}, and this version of fastxai reads "
-                f"schema {_SCHEMA}: fit it again, or load it with the version that wrote it"
-            )
+        check_schema(state, "UMAP", _SCHEMA)
         if (parts := state.pop("graph_parts", None)) is not None:
             *arrays, shape = parts
             state["graph_"] = sparse.csr_array(tuple(arrays), shape=shape)
