@@ -397,7 +397,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         warn_of_few(near, neighbors_needed(values, near.n_points), values)
         return near
 
-    # --- scikit-learn and pickle -------------------------------------------------------------------
+    # --- scikit-learn and pickle ---------------------------------------------------------------
 
     @property
     def _n_features_out(self) -> int:
