@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._warn import warn
 from .errors import InvalidInputError, MissingDependencyError
 
 Parts = tuple[Any, tuple[str, ...] | None, NDArray[Any] | None]  # values, columns, labels
@@ -141,11 +142,21 @@ def read_csv(path: Path, labels: str | None) -> Parts:
             )
     skip = int(has_names)
     values = _load_text(path, delimiter, skip, numeric, np.float32)
+    if names and numeric and _counts_rows(names[numeric[0]], values):
+        warn(f"{path}: the first column has no name and counts the rows: it is left out")
+        values, numeric = np.ascontiguousarray(values[:, 1:]), numeric[1:]
     if label_column is None:
-        return values, names, None
+        return values, tuple(names[j] for j in numeric) if names else None, None
     cells = _load_text(path, delimiter, skip, [label_column], np.str_)[:, 0]
     assert names is not None
     return values, tuple(names[j] for j in numeric), as_numbers(cells.tolist())
+
+
+def _counts_rows(name: str, values: NDArray[Any]) -> bool:
+    """Whether the first column is the index that pandas writes."""
+    if name or values.shape[1] < 2:
+        return False
+    return any(np.array_equal(values[:, 0], np.arange(s, s + len(values))) for s in (0, 1))
 
 
 def _load_text(

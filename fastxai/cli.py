@@ -22,7 +22,7 @@ from ._cli_shared import (
     colours,
     method_options,
     not_an_input,
-    read_file,
+    read_points,
     refuse_options_of_others,
     save_picture,
     setting,
@@ -38,7 +38,10 @@ def _perplexity(context: Any, parameter: Any, text: str | None) -> Any:
     try:
         value = setting(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no number, nor several as in 30+300") from None
+        raise click.BadParameter(
+            f"{text!r} is no number, nor several as in 30+300 (maps of several perplexities side "
+            "by side: fastxai sweep)"
+        ) from None
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -49,8 +52,13 @@ def fastxai() -> None:
 
 
 @fastxai.command()
-@click.argument("input", type=click.Path(path_type=Path))
-@click.option("--method", type=click.Choice(sorted(OPTIONS)), default="umap", show_default=True)
+@click.argument("input")
+@click.option(
+    "--method",
+    type=click.Choice(sorted(OPTIONS), case_sensitive=False),
+    default="umap",
+    show_default=True,
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Embedding: .npy, .npz, .csv, .parquet"
 )
@@ -72,7 +80,7 @@ def fastxai() -> None:
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def embed(
-    input: Path,
+    input: str,
     method: str,
     out: Path | None,
     plot: Path | None,
@@ -84,7 +92,10 @@ def embed(
     quiet: bool,
     **method_options: Any,
 ) -> None:
-    """Embed the rows of INPUT (.npy, .npz, .csv, .tsv, .parquet, IDX, the last also .gz)."""
+    """Embed the rows of INPUT (.npy, .npz, .csv, .tsv, .parquet, IDX, the last also .gz).
+
+    INPUT may be one of the built-in data sets digits and fashion-mnist, too.
+    """
     given = {name: value for name, value in method_options.items() if value is not None}
     if out is None and plot is None:
         raise click.UsageError("nothing to write: give --out, --plot or both")
@@ -100,25 +111,29 @@ def embed(
             check_output(file, endings)
             not_an_input(file, input, labels)
     begun = time.perf_counter()
-    X, classes = read_file(input, key, labels)
+    X, classes, names = read_points(input, key, labels)
     options = {"n_components": n_components, "random_state": seed, **given}
-    embedding, columns, timings = _run(method, X, options, threads, quiet)
+    model, embedding, timings = _run(method, X, options, threads, quiet)
+    columns = tuple(model.get_feature_names_out())
     if out is not None:
         save_matrix(out, embedding, columns)
     if plot is not None:
-        _picture(plot, embedding[:, :2], classes)
+        _picture(plot, embedding[:, :2], classes, names)
     if not quiet:
         n, d = X.shape
         stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in timings.items())
         files = " and ".join(str(file) for file in (out, plot) if file is not None)
         seconds = time.perf_counter() - begun
-        click.echo(f"{n:,} x {d} embedded in {seconds:.1f} s ({stages}): {files}", err=True)
+        divergence = f", KL divergence {model.kl_divergence_:.3f}" if method == "tsne" else ""
+        click.echo(
+            f"{n:,} x {d} embedded in {seconds:.1f} s ({stages}){divergence}: {files}", err=True
+        )
 
 
 def _run(
     method: str, X: Any, options: dict[str, Any], n_threads: int | None, quiet: bool
-) -> tuple[Any, tuple[str, ...], dict[str, float]]:
-    """Embed, with progress; the embedding, the names of its columns, seconds of each stage."""
+) -> tuple[Any, Any, dict[str, float]]:
+    """Embed, with progress; the estimator, the embedding, seconds of each stage."""
     from fastxai_kernels.cpu._threads import threads
 
     from . import PCA, TSNE, UMAP
@@ -130,7 +145,7 @@ def _run(
         if method != "pca":
             compile_kernels(progress)
         embedding = model.fit_transform(X)
-    return embedding, tuple(model.get_feature_names_out()), progress.timings
+    return model, embedding, progress.timings
 
 
 def _picture(path: Path, embedding: Any, labels: Any, names: Any = None) -> None:
@@ -155,7 +170,7 @@ def demo(data: str, out: Path | None, seed: int, threads: int | None, quiet: boo
     out = check_output(out or Path(f"demo-{data}.png"), PICTURES)
     points = datasets.digits() if data == "digits" else datasets.fashion_mnist()
     begun = time.perf_counter()
-    embedding, _, _ = _run("umap", points.data, {"random_state": seed}, threads, quiet)
+    _, embedding, _ = _run("umap", points.data, {"random_state": seed}, threads, quiet)
     seconds = time.perf_counter() - begun
     _picture(out, embedding, points.target, points.names)
     from fastxai_kernels.cpu._threads import threads as using

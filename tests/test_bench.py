@@ -319,3 +319,17 @@ def test_ctrl_c_ends_the_child_and_keeps_what_was_measured(folder: Path) -> None
     runs = json.loads(Path("found/bench.json").read_text())["runs"]
     assert [run["state"] for run in runs] == ["done", "interrupted"]
     assert not list(Path("found/maps").glob(".*"))
+
+
+def test_other_work_on_the_machine_is_told() -> None:
+    result: dict[str, Any] = {"runs": [{"busy_before": 0.1}, {"busy_before": None}, {}]}
+    assert tables.disturbance(result) is None
+    result["runs"].append({"busy_before": 1.4})
+    assert "kept up to 1.4 cores at work" in str(tables.disturbance(result))
+
+
+def test_cores_in_use_are_counted() -> None:
+    from fastxai.bench.machine import cores_in_use
+
+    found = cores_in_use(0.05)
+    assert found is None or 0 <= found <= (os.cpu_count() or 1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from fastxai.errors import FastxaiError, InvalidInputError
+from fastxai.errors import FastxaiError, FastxaiWarning, InvalidInputError
 from fastxai.io import atomic_write, check_output, load_labels, load_matrix, save_matrix
 
 X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
@@ -247,3 +247,19 @@ def test_read_only_folder_is_refused(tmp_path: Path) -> None:
 def test_checking_the_output_leaves_no_trace(tmp_path: Path) -> None:
     check_output(tmp_path / "out.npy")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_index_of_pandas_is_left_out_with_a_warning(tmp_path, first):
+    rows = "".join(f"{first + i},{i * 0.5},{i % 3},x{i}\n" for i in range(4))
+    (tmp_path / "x.csv").write_text(",a,b,kind\n" + rows)
+    with pytest.warns(FastxaiWarning, match="first column has no name and counts the rows"):
+        table = load_matrix(tmp_path / "x.csv", labels="kind")
+    assert table.columns == ("a", "b")
+    assert table.values.shape == (4, 2)
+    assert table.values.flags.c_contiguous
+
+
+def test_a_first_column_with_a_name_counts(tmp_path):
+    (tmp_path / "x.csv").write_text("n,a\n0,5\n1,6\n2,7\n")
+    assert load_matrix(tmp_path / "x.csv").values.shape == (3, 2)

@@ -244,3 +244,10 @@ def _nan() -> np.ndarray:
 def test_bad_input(call: Callable[[], float], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["kl_divergence", "trustworthiness", "distance_correlation"])
+def test_swapped_arguments_are_told(name: str) -> None:
+    swapped = (X, PLACES) if name == "kl_divergence" else (PLACES, X)
+    with pytest.warns(fastxai.FastxaiWarning, match="the embedding has 5 columns and X 2"):
+        getattr(measure, name)(*swapped)

@@ -191,6 +191,17 @@ def test_a_number_of_any_kind(perplexity):
     assert same(TSNE(**(FAST | {"perplexity": perplexity})).fit_transform(X), expected())
 
 
+def test_a_perplexity_beyond_a_third_of_the_points_warns():
+    with pytest.warns(FastxaiWarning, match=r"wants 150 .* 59 other points: .* of about 20$"):
+        TSNE(**(FAST | {"perplexity": 50})).fit(X)
+
+
+def test_a_graph_of_another_metric_than_asked_for_warns():
+    graph = fastxai.neighbors(X, 15)
+    with pytest.warns(FastxaiWarning, match="metric='cosine' and neighbors= of metric='eucl"):
+        TSNE(**FAST, neighbors=graph, metric="cosine").fit(X)
+
+
 def test_points_without_neighbours_are_named():
     D = sparse.lil_matrix((10, 10))
     for i in range(9):

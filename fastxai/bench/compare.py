@@ -14,7 +14,7 @@ from ..errors import InvalidInputError
 from . import fits
 from .contestants import Contestant
 from .harness import ChildError, ChildTimeout, measure
-from .machine import machine
+from .machine import cores_in_use, machine
 from .tables import seconds
 
 if TYPE_CHECKING:
@@ -139,6 +139,8 @@ class Comparison:
         # Only the first process makes the call twice: once more is enough for a warm time.
         again = self.timeout / 3 if seed == 0 else 0.0
         given = self._given(one, seed, data, self.map_file(run), again)
+        run["busy_before"] = cores_in_use()
+        self.say(f"{one.method} {one.library}, seed {seed} ...")
         try:
             found = measure(one.python, fits.__file__, "fit", given, patience=self.timeout)
         except ChildError as error:

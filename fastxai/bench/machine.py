@@ -6,7 +6,9 @@ import json
 import os
 import platform
 import subprocess
+import time
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from ..system import cpu_name
@@ -45,6 +47,25 @@ def machine() -> dict[str, Any]:
         "memory_gib": memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def cores_in_use(during: float = 0.2) -> float | None:
+    """Cores that are at work on anything, while this process waits; None where unknown."""
+    before = _busy_and_all()
+    time.sleep(during)
+    after = _busy_and_all()
+    if before is None or after is None or after[1] <= before[1]:
+        return None
+    return (after[0] - before[0]) / (after[1] - before[1]) * (os.cpu_count() or 1)
+
+
+def _busy_and_all() -> tuple[int, int] | None:
+    """Ticks of all cores since the start of the machine: at work, and all (Linux)."""
+    try:
+        ticks = [int(t) for t in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
 @cache

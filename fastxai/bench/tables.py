@@ -20,6 +20,8 @@ QUALITIES = {
 }
 _TIMES = {"first": "first call", "warm": "warm call", "import": "import"}
 
+_BUSY = 0.3  # cores at work on something else that disturb a measurement
+
 Result = dict[str, Any]
 Table = tuple[list[str], list[list[str]]]
 
@@ -133,7 +135,21 @@ def about(result: Result) -> str:
     recall = result["neighbors_recall"]
     if recall is not None and recall < 1:
         lines.append(f"The divergence is about neighbours of recall {recall:.3f}.")
+    if (disturbed := disturbance(result)) is not None:
+        lines.append(disturbed)
     return "\n\n".join(lines)
+
+
+def disturbance(result: Result) -> str | None:
+    """A word on other work that ran on the machine: none of these times is to be quoted then."""
+    busy = max((run.get("busy_before") or 0.0 for run in result["runs"]), default=0.0)
+    if busy < _BUSY:
+        return None
+    return (
+        f"Something else kept up to {busy:.1f} cores at work between the runs: times are longer "
+        "than on an idle machine, and most of all those of libraries whose threads wait "
+        "actively (OpenMP). Measure again without it."
+    )
 
 
 def markdown(result: Result, picture: str | None = None) -> str:
@@ -172,3 +188,5 @@ def show(result: Result) -> None:
             grid.add_row(*(Text(cell) for cell in row))
         console.print(grid)
         console.print()
+    if (disturbed := disturbance(result)) is not None:
+        console.print(Text(disturbed))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .._warn import warn
 from ..errors import InvalidInputError
 from ..progress import Progress, open_progress
 from ..system import compile_kernels
@@ -119,6 +120,11 @@ def find_neighbors_of_rows(
     graph = as_neighbor_graph(given, points.shape[0], None if at_most else k, metric=metric)
     if at_most:
         graph = graph.take(min(k, graph.n_neighbors))
+    if isinstance(given, NeighborGraph) and metric not in (graph.metric, "euclidean"):
+        warn(
+            f"metric={metric!r} and neighbors= of metric={graph.metric!r}: the neighbours are "
+            f"taken as they are; build them with neighbors(X, metric={metric!r})"
+        )
     vectors = not is_precomputed(metric) and graph.X is not None
     if vectors:
         _same_points(graph, points)

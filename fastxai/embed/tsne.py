@@ -394,7 +394,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         )
         if self.neighbors is not None:
             _check_memory(near.n_points, points.shape[1], near.n_neighbors)
-        warn_of_few(near, neighbors_needed(values, near.n_points), values)
+        warn_of_few(near, values)
         return near
 
     # --- scikit-learn and pickle ---------------------------------------------------------------

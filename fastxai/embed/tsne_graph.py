@@ -30,16 +30,25 @@ def neighbors_needed(perplexities: tuple[float, ...], n: int) -> int:
     return max(1, min(n - 1, int(3.0 * max(perplexities))))
 
 
-def warn_of_few(graph: NeighborGraph, needed: int, perplexities: tuple[float, ...]) -> None:
-    """Say which perplexity the given neighbours support."""
-    k = graph.n_neighbors
-    if k >= needed:
+def warn_of_few(graph: NeighborGraph, perplexities: tuple[float, ...]) -> None:
+    """Say which perplexity so few neighbours, or so few points, support."""
+    k, n = graph.n_neighbors, graph.n_points
+    largest = max(perplexities)
+    wanted = int(3.0 * largest)
+    if k >= wanted:
         return
-    warn(
-        f"perplexity={max(perplexities):g} wants {needed} neighbours a point and the given ones "
-        f"are {k}: they support a perplexity of about {max(k / 3, 1):.0f}; build them with "
-        f"neighbors(X, n_neighbors={needed})"
-    )
+    supported = f"about {max(k / 3, 1):.0f}"
+    if k < n - 1:
+        warn(
+            f"perplexity={largest:g} wants {wanted} neighbours a point and the given ones are "
+            f"{k}: they support a perplexity of {supported}; build them with "
+            f"neighbors(X, n_neighbors={min(wanted, n - 1)})"
+        )
+    else:
+        warn(
+            f"perplexity={largest:g} wants {wanted} neighbours a point and there are {k} other "
+            f"points: so few support a perplexity of {supported}"
+        )
 
 
 def joint_graph(

@@ -94,6 +94,7 @@ def kl_divergence(
         )
     graph = X_or_graph
     if not isinstance(graph, NeighborGraph):
+        inputs.warn_if_swapped(places, inputs.numbers(X_or_graph, "X"))
         graph = neighbors_for(inputs.numbers(X_or_graph, "X"), perplexity, metric)
     inputs.same_length("X", graph.n_points, "embedding", len(places))
     return divergence(places, affinities(graph, perplexity), dof, n_samples, random_state)

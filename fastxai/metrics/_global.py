@@ -240,6 +240,7 @@ def _both(
     places = inputs.points(embedding, "embedding")
     data = X.tocsr() if hasattr(X, "tocsr") else inputs.numbers(X, "X")
     inputs.same_length("X", data.shape[0], "embedding", len(places))
+    inputs.warn_if_swapped(places, data)
     known = inputs.with_place(places)
     if len(known) < least:
         raise InvalidInputError(f"{len(known)} points with coordinates: {why}")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._warn import warn
 from ..errors import InvalidInputError
 
 
@@ -26,6 +27,15 @@ def points(values: ArrayLike, name: str) -> NDArray[np.float32]:
 def same_length(one: str, n_one: int, other: str, n_other: int) -> None:
     if n_one != n_other:
         raise InvalidInputError(f"{one} has {n_one:,} rows and {other} has {n_other:,}")
+
+
+def warn_if_swapped(embedding: NDArray[Any], X: Any) -> None:
+    """An embedding with more columns than the data has mostly changed places with them."""
+    if embedding.shape[1] > X.shape[1]:
+        warn(
+            f"the embedding has {embedding.shape[1]} columns and X {X.shape[1]}: are the two "
+            "arguments swapped?"
+        )
 
 
 def known_metric(metric: str) -> None:
@@ -95,6 +105,7 @@ def known_points(
         )
     data, places = points(X, "X"), points(embedding, "embedding")
     same_length("X", len(data), "embedding", len(places))
+    warn_if_swapped(places, data)
     known = with_place(places)
     if len(known) < len(places):
         data, places = data[known], places[known]
