@@ -75,6 +75,6 @@ ROWS = (
         (35, 35),
         quick=False,
     ),
-    Row("tsne-3d", "t-SNE in three dimensions, 70,000×784", tsne.in_space, (40, 40), quick=False),
+    Row("tsne-3d", "t-SNE in three dimensions, 70,000×784", tsne.in_space, (15, 15), quick=False),
     Row("kernels", "each hot kernel beside its limit", kernels.kernels, (1.5, 1.5)),
 )
