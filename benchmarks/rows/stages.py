@@ -14,9 +14,9 @@ _STARS = [50, 300, 1500]
 
 
 def fuzzy_set(bench: Bench) -> dict[str, Any]:
-    """Three calls each; the best counts, the first (compiling or loading) is told."""
+    """Ten calls each; the best counts, the first (compiling or loading) is told."""
     _, theirs = shared_graph(bench)
-    given = {"knn": shared_knn(bench), "out": bench.file("our-graph.npz"), "repeats": 3}
+    given = {"knn": shared_knn(bench), "out": bench.file("our-graph.npz"), "repeats": 10}
     ours = bench.ours("fuzzy_set", **given)
     checks = [faster("best call", min(ours["calls"]), min(theirs["calls"]), 5)]
     first = [run["calls"][0] for run in (ours, theirs)]
