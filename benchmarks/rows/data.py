@@ -52,7 +52,7 @@ def shared_knn(bench: Bench) -> str:
 def shared_graph(bench: Bench) -> tuple[str, dict[str, Any]]:
     """umap-learn's fuzzy set of these neighbours, and how long it took."""
     knn, file = shared_knn(bench), bench.file("graph.npz")
-    run = bench.once("graph", lambda: bench.theirs("fuzzy_set", knn=knn, out=file, repeats=3))
+    run = bench.once("graph", lambda: bench.theirs("fuzzy_set", knn=knn, out=file, repeats=10))
     return file, run
 
 
