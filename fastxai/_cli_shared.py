@@ -11,7 +11,7 @@ import click
 from .errors import InvalidInputError
 
 PICTURES = (".png", ".pdf", ".svg")
-_MANY = 50  # more distinct numbers than this are shown as values, not as classes
+_MANY = 50  # more distinct whole numbers than this are shown as values, not as classes
 _BUILT_IN = ("digits", "fashion-mnist")
 # Which options belong to which method.
 OPTIONS: dict[str, set[str]] = {
@@ -119,8 +119,10 @@ def colours(classes: Any, names: Any = None) -> dict[str, Any]:
     if classes is None:
         return {}
     classes = np.asarray(classes)
-    if classes.dtype.kind in "iuf" and len(np.unique(classes)) > _MANY:
-        return {"values": classes}
+    if classes.dtype.kind in "iuf":
+        known = classes[np.isfinite(classes)]
+        if len(np.unique(known)) > _MANY or (known != np.floor(known)).any():
+            return {"values": classes}
     return {"labels": classes} | ({} if names is None else {"names": names})
 
 

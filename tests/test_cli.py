@@ -305,3 +305,20 @@ def test_fashion_mnist_and_its_crops(folder: Path) -> None:
     image = clothes.data[1].reshape(28, 28)
     np.testing.assert_array_equal(crops.data[15 + 4].reshape(14, 14), image[4:18, 7:21])
     assert crops.target[15] == clothes.target[1]
+
+
+@pytest.mark.parametrize(
+    "labels, shown",
+    [
+        (["a", "b", "a"], "labels"),
+        ([0, 1, 1], "labels"),
+        ([0.0, 1.0, np.nan], "labels"),
+        ([0.5, 1.0, 1.0], "values"),
+        (list(range(60)), "values"),
+    ],
+    ids=["text", "whole numbers", "whole numbers, one missing", "decimals", "many"],
+)
+def test_what_labels_are_shown_as(labels: list[object], shown: str) -> None:
+    from fastxai._cli_shared import colours
+
+    assert list(colours(labels)) == [shown]
