@@ -205,8 +205,8 @@ def test_new_points_within_the_tolerance(name, dof):
     Y = LAYOUTS[name]
     points = Y[::7] + np.random.default_rng(1).normal(0, 0.3, Y[::7].shape).astype(np.float32)
     spacing = cpu.mesh_spacing(Y, dof, 0.01)
-    forces, sums = cpu.particle_mesh_at(points, Y, dof, spacing)
-    exact, exact_sums = reference.particle_mesh_at(points, Y, dof, spacing)
+    forces, sums = cpu.evaluate_mesh(cpu.mesh_potential(Y, dof, spacing), points)
+    exact, exact_sums = reference.evaluate_mesh(reference.mesh_potential(Y, dof, spacing), points)
     assert relative_error(forces, exact) <= 0.015
     np.testing.assert_allclose(sums, exact_sums, rtol=0.01, atol=0.02)
 
@@ -214,8 +214,8 @@ def test_new_points_within_the_tolerance(name, dof):
 def test_points_beyond_the_mesh_get_the_exact_sums():
     Y = LAYOUTS["clusters"]
     points = np.array([[500.0, 0.0], [-1e4, 3e4], [1e9, 1e9]], np.float32)
-    forces, sums = cpu.particle_mesh_at(points, Y, 1.0, 0.5)
-    exact, exact_sums = reference.particle_mesh_at(points, Y, 1.0, 0.5)
+    forces, sums = cpu.evaluate_mesh(cpu.mesh_potential(Y, 1.0, 0.5), points)
+    exact, exact_sums = reference.evaluate_mesh(reference.mesh_potential(Y, 1.0, 0.5), points)
     np.testing.assert_allclose(forces, exact, rtol=1e-4)
     np.testing.assert_allclose(sums, exact_sums, rtol=1e-4)
 
@@ -240,7 +240,7 @@ def test_the_number_of_threads_changes_no_bit(count, extent):
     def results():
         spacing = cpu.mesh_spacing(Y, 1.0, 0.01)
         forces, z = cpu.particle_mesh(Y, 1.0, spacing)
-        return spacing, forces, z, *cpu.particle_mesh_at(points, Y, 1.0, spacing)
+        return spacing, forces, z, *cpu.evaluate_mesh(cpu.mesh_potential(Y, 1.0, spacing), points)
 
     expected = results()
     with threads(count):

@@ -92,7 +92,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "barnes_hut".)  "exact" also takes all pairs for the affinities.
     angle : float in [0, 1], default 0.5
         Accuracy of the tree: cells seen under a smaller angle act as a whole.  At 0.5 the
-        forces are two to five times as exact as scikit-learn's at 0.5.
+        forces are more exact than scikit-learn's at 0.5.
     n_jobs : int, optional
         Threads; by default all that may be used.
     early_exaggeration_iter : int, default 250
@@ -118,7 +118,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ends up to 1% higher.)
     tol : float, optional
         The main phase ends when the divergence has fallen by less than this in the last 50
-        iterations (0.001 saves half of the time at no visible cost); by default never, as in
+        iterations (0.001 is a good try where time matters); by default never, as in
         scikit-learn.
     pca_components : int, optional
         Replace the points by so many principal components first: less noise, faster search.

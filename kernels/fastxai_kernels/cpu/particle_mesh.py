@@ -203,10 +203,3 @@ def evaluate_mesh(
         found = exact_repulsion_at(placed[outside], potential.fixed, dof)
         forces[outside], sums[outside] = found
     return np.ascontiguousarray(forces[:, : points.shape[1]]), sums
-
-
-def particle_mesh_at(
-    points: NDArray[np.float32], Y: NDArray[np.float32], dof: float, spacing: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Forces (m, d) of Y (n, d) on other points (m, d), and their sums (m,): all of Y counts."""
-    return evaluate_mesh(mesh_potential(Y, dof, spacing), points)

@@ -14,7 +14,6 @@ from .particle_mesh import (
     mesh_size,
     mesh_spacing,
     particle_mesh,
-    particle_mesh_at,
 )
 from .perplexity import conditional_affinities, joint_affinities
 from .placement import attraction_at
@@ -55,7 +54,6 @@ __all__ = [
     "pack_cells",
     "pack_edges",
     "particle_mesh",
-    "particle_mesh_at",
     "principal_axes",
     "probe_cells",
     "project",

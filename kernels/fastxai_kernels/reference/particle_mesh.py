@@ -70,11 +70,6 @@ def evaluate_mesh(potential: MeshPotential, points: Array) -> tuple[Array, Array
     return exact_repulsion_at(points, potential.fixed, potential.dof)
 
 
-def particle_mesh_at(points: Array, Y: Array, dof: float, spacing: float) -> tuple[Array, Array]:
-    """Forces (m, d) of Y (n, d) on other points (m, d), and their sums (m,): all of Y counts."""
-    return evaluate_mesh(mesh_potential(Y, dof, spacing), points)
-
-
 def _on_a_mesh(Y: Array, dof: float, spacing: float) -> Array:
     """Forces by a mesh, without what each point's own mass adds to it."""
     nodes = [_nodes(extent, spacing) for extent in np.ptp(Y, axis=0)]
