@@ -7,7 +7,7 @@ RUN := .venv/bin/
 FASHION := /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-full docs dist clean
+.PHONY: help demo test lint format bench bench-full bench-explain docs dist clean
 
 help:
 	@echo "make demo        embed a real data set and write a picture of it"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make bench       benchmarks against other packages (under 30 minutes)"
 	@echo "make bench-full  ... with the million points and the slowest packages"
+	@echo "make bench-explain  the rows on explanations (25 minutes, 5.5 GB of other packages)"
 	@echo "make docs        build the documentation"
 	@echo "make dist        build the wheel and the source archive"
 
@@ -28,6 +29,11 @@ help:
 .venv-peers/.ready: requirements/peers.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.txt
+	touch $@
+
+.venv-explain-peers/.ready: requirements/explain-peers.txt
+	test -x .venv-explain-peers/bin/python || $(PYTHON) -m venv .venv-explain-peers
+	.venv-explain-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/explain-peers.txt
 	touch $@
 
 .venv/.docs: .venv/.ready requirements/docs.txt
@@ -54,8 +60,11 @@ format: .venv/.ready
 bench: .venv/.ready .venv-peers/.ready
 	$(RUN)python -m benchmarks
 
-bench-full: .venv/.ready .venv-peers/.ready
+bench-full: .venv/.ready .venv-peers/.ready .venv-explain-peers/.ready
 	$(RUN)python -m benchmarks --full
+
+bench-explain: .venv/.ready .venv-explain-peers/.ready
+	$(RUN)python -m benchmarks --explain
 
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs build --strict
@@ -64,4 +73,4 @@ dist: .venv/.ready
 	$(RUN)python -m hatchling build
 
 clean:
-	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis dist site
+	rm -rf .venv .venv-peers .venv-explain-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis dist site

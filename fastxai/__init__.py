@@ -1,4 +1,4 @@
-"""Look at your data: PCA, t-SNE and UMAP of millions of points, by compiled kernels.
+"""Look at your data and at your model: PCA, t-SNE and UMAP; explanations of any image network.
 
 ``import fastxai`` is cheap: every name is loaded when it is first used.
 """
@@ -21,8 +21,18 @@ if TYPE_CHECKING:
         FastxaiWarning,
         InvalidInputError,
         MissingDependencyError,
+        ModelError,
+        NoGradientError,
         NotEnoughMemoryError,
     )
+    from .explain.cam import CAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+    from .explain.explanation import Explanation, Explanations
+    from .explain.gradients import DeconvNet, GuidedBackprop, Saliency
+    from .explain.guided_gradcam import GuidedGradCAM
+    from .explain.occlusion import Occlusion
+    from .explain.rise import RISE
+    from .explain.rollout import AttentionRollout
+    from .explain.together import explain
 
 try:
     __version__ = version("fastxai")
@@ -30,18 +40,35 @@ except PackageNotFoundError:  # run from a source tree that nobody installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "AttentionRollout",
+    "CAM",
+    "DeconvNet",
     "DivergedError",
+    "Explanation",
+    "Explanations",
     "FastxaiError",
     "FastxaiWarning",
+    "GradCAM",
+    "GradCAMPlusPlus",
+    "GuidedBackprop",
+    "GuidedGradCAM",
+    "HiResCAM",
     "InvalidInputError",
+    "LayerCAM",
     "MissingDependencyError",
+    "ModelError",
     "NeighborGraph",
+    "NoGradientError",
     "NotEnoughMemoryError",
+    "Occlusion",
     "PCA",
+    "RISE",
+    "Saliency",
     "TSNE",
     "UMAP",
     "align",
     "datasets",
+    "explain",
     "metrics",
     "neighbors",
     "plot",
@@ -49,21 +76,37 @@ __all__ = [
 ]
 
 _HOME = {
+    "AttentionRollout": ".explain.rollout",
+    "CAM": ".explain.cam",
+    "DeconvNet": ".explain.gradients",
     "DivergedError": ".errors",
+    "Explanation": ".explain.explanation",
+    "Explanations": ".explain.explanation",
     "FastxaiError": ".errors",
     "FastxaiWarning": ".errors",
+    "GradCAM": ".explain.cam",
+    "GradCAMPlusPlus": ".explain.cam",
+    "GuidedBackprop": ".explain.gradients",
+    "GuidedGradCAM": ".explain.guided_gradcam",
+    "HiResCAM": ".explain.cam",
     "InvalidInputError": ".errors",
+    "LayerCAM": ".explain.cam",
     "MissingDependencyError": ".errors",
+    "ModelError": ".errors",
     "NeighborGraph": ".embed.neighbors",
+    "NoGradientError": ".errors",
     "NotEnoughMemoryError": ".errors",
+    "Occlusion": ".explain.occlusion",
     "PCA": ".embed.pca",
+    "RISE": ".explain.rise",
+    "Saliency": ".explain.gradients",
     "TSNE": ".embed.tsne",
     "UMAP": ".embed.umap",
     "align": ".embed.align",
     "neighbors": ".embed.neighbors",
     "sweep": ".embed.sweep",
 }
-_MODULES = ("datasets", "metrics", "plot")
+_MODULES = ("datasets", "explain", "metrics", "plot")
 
 
 def __getattr__(name: str) -> Any:

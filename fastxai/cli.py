@@ -1,4 +1,4 @@
-"""The command ``fastxai``: embed a file, see a demo, compile ahead, ask what is there.
+"""The command ``fastxai``: embed a file, explain photos, see a demo, ask what is there.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted.
 """
@@ -16,6 +16,7 @@ import click
 
 from . import __version__
 from ._cli_bench import bench
+from ._cli_explain import explain
 from ._cli_shared import (
     OPTIONS,
     PICTURES,
@@ -48,7 +49,7 @@ def _perplexity(context: Any, parameter: Any, text: str | None) -> Any:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def fastxai() -> None:
-    """Look at your data: PCA, t-SNE and UMAP of files with up to millions of points."""
+    """Look at your data and at your network: maps of millions of points, of evidence in photos."""
 
 
 @fastxai.command()
@@ -158,16 +159,36 @@ def _picture(path: Path, embedding: Any, labels: Any, names: Any = None) -> None
 @click.option(
     "--data", type=click.Choice(["digits", "fashion-mnist"]), default="digits", show_default=True
 )
+@click.option("--photos", is_flag=True, help="Explain photos by a real network instead.")
 @click.option("--out", type=click.Path(path_type=Path), help="Picture [demo-DATA.png]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def demo(data: str, out: Path | None, seed: int, threads: int | None, quiet: bool) -> None:
-    """Embed a real data set with UMAP and write a picture of it."""
-    from . import datasets
+def demo(
+    data: str, photos: bool, out: Path | None, seed: int, threads: int | None, quiet: bool
+) -> None:
+    """Embed a real data set with UMAP, and explain what a small network sees in the digits.
+
+    Writes demo-DATA.png, and of the digits demo-digits-explained.png, too; with --photos
+    demo-photos.png.
+    """
+    from ._cli_demo import explain_digits, explain_photos
     from .io import check_output
 
+    if photos:
+        out = check_output(out or Path("demo-photos.png"), PICTURES)
+        click.echo(explain_photos(out, seed, threads, quiet))
+        return
     out = check_output(out or Path(f"demo-{data}.png"), PICTURES)
+    click.echo(_embed_demo(data, out, seed, threads, quiet))
+    if data == "digits":
+        explained = check_output(out.with_name(f"{out.stem}-explained{out.suffix}"), PICTURES)
+        click.echo(explain_digits(explained, seed, threads, quiet))
+
+
+def _embed_demo(data: str, out: Path, seed: int, threads: int | None, quiet: bool) -> str:
+    from . import datasets
+
     points = datasets.digits() if data == "digits" else datasets.fashion_mnist()
     begun = time.perf_counter()
     _, embedding, _ = _run("umap", points.data, {"random_state": seed}, threads, quiet)
@@ -180,7 +201,7 @@ def demo(data: str, out: Path | None, seed: int, threads: int | None, quiet: boo
     with using(threads):
         accuracy = label_accuracy(embedding, points.target)
     n, d = points.data.shape
-    click.echo(
+    return (
         f"{data}: {n:,} x {d} in {seconds:.1f} s; the 10 nearest neighbours in the picture "
         f"name the class of {accuracy:.1%} of the points: {out}"
     )
@@ -214,6 +235,7 @@ def info() -> None:
 
 
 fastxai.add_command(bench)
+fastxai.add_command(explain)
 fastxai.add_command(sweep)
 
 

@@ -21,5 +21,13 @@ class DivergedError(FastxaiError, ArithmeticError):
     """An optimisation left the numbers that can be worked with; nothing of it is returned."""
 
 
+class ModelError(FastxaiError, RuntimeError):
+    """The user's model raised, or returned what can not be explained; the cause is chained."""
+
+
+class NoGradientError(FastxaiError, RuntimeError):
+    """No gradient reaches what was asked about, so that there is nothing to show."""
+
+
 class FastxaiWarning(UserWarning):
     """Base class of the warnings that fastxai issues."""

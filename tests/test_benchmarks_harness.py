@@ -93,6 +93,16 @@ CHECKS = {
     "too much memory": (checks.at_most_share("m", 9.0, 10.0, 0.6, "B"), False, "+50%"),
     "as good but for the allowance": (checks.not_below("q", 0.786, 0.79, 0.005), True, "+0.0010"),
     "worse": (checks.not_below("q", 0.78, 0.79, 0.005), False, "-0.0050"),
+    "by the median of ratios": (
+        checks.in_turn(checks.faster, "t", [1.0, 2.0, 4.0], [3.0, 6.0, 8.0], 2),
+        True,
+        "+50%",
+    ),
+    "slower by the median of ratios": (
+        checks.in_turn(checks.at_most_share, "t", [2.0, 2.2, 9.0], [2.0, 2.0, 2.0], 1.05),
+        False,
+        "+5%",
+    ),
     "under a limit": (checks.at_most("p", 3.0, 4.0, "GiB"), True, "-25%"),
 }
 
@@ -154,6 +164,16 @@ def test_the_table_shows_target_and_verdict(tmp_path):
     assert "| layout | 3.00 s | 35.0 s |" in text
 
 
+def test_a_result_on_explanations_names_its_peers_and_shows_its_calls(tmp_path):
+    peers = {"torch": "2", "captum": "0.9", "grad-cam": "1.5.7", "torchcam": "0.5"}
+    shown = {"versions": {"peers": peers}, "times": {"grad-cam": [0.5, 0.05, 12.0]}}
+    write_whole(tmp_path / "gradcam-vgg16.json", json.dumps({**_result(), **shown}))
+    text = report.write_report(tmp_path)
+    assert "torch 2, grad-cam 1.5.7, captum 0.9, torchcam 0.5" in text
+    assert "both sides in one process, in turn" in text
+    assert "| grad-cam | 0.50 s | 50 ms | 12.0 s |" in text
+
+
 def test_a_compared_result_goes_before_one_of_ours_alone(tmp_path):
     write_whole(tmp_path / "umap.ours-only.json", json.dumps({**_result(), "title": "alone"}))
     assert [r["title"] for r in report.load(tmp_path)] == ["alone"]
@@ -177,6 +197,9 @@ def test_which_rows_are_run():
     assert {"crops", "words", "tsne"} <= full - quick
     assert [row.name for row in chosen(["layout"], full=False)] == ["layout"]
     assert sum(row.minutes[0] for row in ROWS if row.quick) < 30
+    explained = chosen(None, full=False, explain=True)
+    assert {row.name for row in explained} <= full - quick
+    assert sum(row.minutes[0] for row in explained) <= 30
 
 
 def test_the_recorded_command_names_no_folder():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..harness import Bench
-from . import embedding, kernels, neighbours, stages, tsne, tsne_parts
+from . import embedding, explain, kernels, neighbours, stages, tsne, tsne_parts
 
 Measure = Callable[[Bench], dict[str, Any]]
 
@@ -21,6 +22,14 @@ class Row:
     measure: Measure
     minutes: tuple[float, float]
     quick: bool = True
+    explains: bool = False  # both sides in the environment of the explanation peers
+
+
+_EXPLAINED = "8 photos of 224×224"
+
+
+def _explains(name: str, title: str, measure: Measure, minutes: tuple[float, float]) -> Row:
+    return Row(name, title, measure, minutes, quick=False, explains=True)
 
 
 ROWS = (
@@ -77,4 +86,58 @@ ROWS = (
     ),
     Row("tsne-3d", "t-SNE in three dimensions, 70,000×784", tsne.in_space, (15, 15), quick=False),
     Row("kernels", "each hot kernel beside its limit", kernels.kernels, (1.5, 1.5)),
+    _explains(
+        "gradcam-resnet50",
+        f"Grad-CAM, ResNet-50, {_EXPLAINED}",
+        partial(explain.gradcam, network="resnet50"),
+        (3, 5),
+    ),
+    _explains(
+        "gradcam-vgg16",
+        f"Grad-CAM, VGG-16, {_EXPLAINED}",
+        partial(explain.gradcam, network="vgg16"),
+        (5, 9),
+    ),
+    _explains(
+        "gradcam-lite0",
+        f"Grad-CAM, EfficientNet-Lite0, {_EXPLAINED}",
+        partial(explain.gradcam, network="efficientnet-lite0"),
+        (1, 2),
+    ),
+    _explains(
+        "gradcam-memory",
+        "Grad-CAM, peak memory above the loaded model",
+        explain.memory,
+        (2, 2),
+    ),
+    _explains(
+        "explain-resnet50",
+        f"five methods together, ResNet-50, {_EXPLAINED}",
+        partial(explain.together, network="resnet50"),
+        (2, 3),
+    ),
+    _explains(
+        "explain-vgg16",
+        f"five methods together, VGG-16, {_EXPLAINED}",
+        partial(explain.together, network="vgg16"),
+        (4, 8),
+    ),
+    _explains(
+        "occlusion-resnet50",
+        "occlusion, ResNet-50, 169 windows",
+        partial(explain.occlusion, network="resnet50"),
+        (4, 6),
+    ),
+    _explains(
+        "occlusion-vgg16",
+        "occlusion, VGG-16, 169 windows",
+        partial(explain.occlusion, network="vgg16"),
+        (8, 14),
+    ),
+    _explains(
+        "gradcam-occlusion",
+        "Grad-CAM beside occlusion, EfficientNet-Lite0",
+        explain.agreement,
+        (1, 1),
+    ),
 )

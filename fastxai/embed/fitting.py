@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .._checks import check_whole
 from .._warn import warn
 from ..errors import InvalidInputError
 from ..progress import Progress, open_progress
 from ..system import compile_kernels
 from .adapters import as_neighbor_graph
-from .checks import check_whole
 from .graph import Metric, NeighborGraph
 from .jobs import resolve_jobs
 from .neighbors import neighbors

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .._checks import check_number, check_whole
 from .._warn import warn
 from ..errors import InvalidInputError
-from .checks import check_number, check_whole
 from .fitting import check_pca_components, is_precomputed
 
 METHODS = ("auto", "exact", "barnes_hut", "particle_mesh")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .._checks import check_number, check_whole
 from ..errors import FastxaiWarning, InvalidInputError
-from .checks import check_number, check_whole
 
 # umap-learn's parameters that are not here: their default asks for nothing.
 _MISSING = {

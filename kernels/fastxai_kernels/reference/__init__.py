@@ -2,12 +2,14 @@
 
 from .attraction import attraction, cross_entropy, reorder_graph
 from .barnes_hut import barnes_hut, evaluate_tree, fixed_tree
+from .cam import cam_maps, upsample, weighted_sum
 from .cells import pack_cells, principal_axes, probe_cells, project
 from .coarsen import aggregate, coarsen
 from .descent import descend
 from .exact import exact_repulsion, exact_repulsion_at
 from .fuzzy_set import fuzzy_union, memberships, smooth_distances
 from .knn import nearest, nearest_screened
+from .occlusion import occlude, occlusion_map
 from .particle_mesh import (
     evaluate_mesh,
     mesh_potential,
@@ -28,6 +30,7 @@ __all__ = [
     "attraction",
     "attraction_at",
     "barnes_hut",
+    "cam_maps",
     "chebyshev_filter",
     "class_intersection",
     "coarsen",
@@ -51,6 +54,8 @@ __all__ = [
     "nearest",
     "nearest_screened",
     "normalise",
+    "occlude",
+    "occlusion_map",
     "pack_cells",
     "pack_edges",
     "particle_mesh",
@@ -64,4 +69,6 @@ __all__ = [
     "smooth_distances",
     "umap_layout",
     "umap_place",
+    "upsample",
+    "weighted_sum",
 ]

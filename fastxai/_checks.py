@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidInputError
+from .errors import InvalidInputError
 
 
 def check_number(

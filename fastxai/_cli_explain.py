@@ -1,0 +1,276 @@
+"""The command ``fastxai explain``: photos, a network, and a sheet of what it looked at."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ._cli_shared import PICTURES, not_an_input, save_picture
+from .errors import InvalidInputError
+
+_DEFAULT = "gradcam,guided_backprop,guided_gradcam,saliency"
+
+
+def _listed(context: Any, parameter: Any, text: str | None) -> list[str] | None:
+    """Names with commas between them."""
+    if text is None:
+        return None
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@click.command()
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    "spec",
+    required=True,
+    help="efficientnet-lite0, torchvision:NAME, timm:NAME, or package.module:callable, which "
+    "is imported (also from this folder) and called: that code is run.",
+)
+@click.option(
+    "--weights",
+    help="File of weights (.safetensors, or a state dict of torch.save; no code in it is run); "
+    "none leaves random ones [those published with the network]",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Sheet: .png, .pdf, .svg")
+@click.option("--maps", type=click.Path(path_type=Path), help="Raw maps: .npz")
+@click.option(
+    "--method", "methods", callback=_listed, default=_DEFAULT, show_default=True, help="Methods"
+)
+@click.option(
+    "--target", help="Class: its number or name, several with commas, or top5 [the predicted]"
+)
+@click.option("--layer", "layers", callback=_listed, help="Layers [the last convolution]")
+@click.option(
+    "--task",
+    type=click.Choice(["softmax", "binary", "multilabel", "regression"]),
+    default="softmax",
+    show_default=True,
+    help="What the network's output means",
+)
+@click.option("--labels", type=click.Path(path_type=Path), help="File with a class name a line")
+@click.option(
+    "--preprocess",
+    help="size=224,crop=0.875,mean=0.485/0.456/0.406,std=0.229/0.224/0.225,"
+    "interpolation=bicubic; what is left out is the network's own, or this",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(["image", "set"]),
+    default="image",
+    show_default=True,
+    help="Colours of each map by itself, or of all maps of a method alike",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
+@click.option("--quiet", is_flag=True, help="No progress, no list of classes.")
+def explain(
+    photos: tuple[Path, ...],
+    spec: str,
+    weights: str | None,
+    out: Path | None,
+    maps: Path | None,
+    methods: list[str],
+    target: str | None,
+    layers: list[str] | None,
+    task: str,
+    labels: Path | None,
+    preprocess: str | None,
+    scale: str,
+    seed: int,
+    threads: int | None,
+    quiet: bool,
+) -> None:
+    """Show what a network looks at in PHOTOS: image, classes and scores, one panel a method."""
+    if out is None and maps is None:
+        raise click.UsageError("nothing to write: give --out, --maps or both")
+    from .io import check_output
+
+    for file, endings in ((out, PICTURES), (maps, (".npz",))):
+        if file is not None:
+            check_output(file, endings)
+            not_an_input(file, *photos, labels, weights)
+    begun = time.perf_counter()
+
+    from .explain import explain as run
+    from .explain.loading import load_network
+    from .explain.photos import parse_preprocess, read_photo
+    from .explain.together import method_class
+    from .progress import open_progress
+
+    for method in methods:
+        method_class(method)  # unknown ones are refused before the work
+    if not methods:
+        raise click.UsageError("--method names none")
+    with open_progress(verbose=not quiet) as progress, torch_set(threads, seed):
+        with progress.stage("photos"):
+            pictures = [read_photo(photo) for photo in photos]
+        with progress.stage("network"):
+            network = load_network(spec, weights)
+        names = network.names if labels is None else read_names(labels)
+        chosen = read_target(target, names, len(photos))
+        if out is not None:
+            _check_rows(len(photos), chosen, len(methods))
+        prepare = parse_preprocess(preprocess or "", network.preprocess)
+        images, shown = prepare(pictures)
+        options = {method: _options(method_class(method), seed) for method in methods}
+        layer = layers[0] if layers is not None and len(layers) == 1 else layers
+        common = {"target": chosen, "layer": layer or None, "task": task, "verbose": not quiet}
+        found = run(network.model, images, options, **common)
+    _check_names(names, found.classes, labels)
+    titles = [photo.name for photo in photos]
+    if out is not None:
+        look = {"names": names, "image_names": titles, "scale": scale, "title": spec}
+        save_picture(out, lambda: found.contact_sheet(display=shown, **look))
+    if maps is not None:
+        _write_maps(maps, found, titles)
+    if not quiet:
+        _report(found, titles, names)
+        files = " and ".join(str(file) for file in (out, maps) if file is not None)
+        many = f"{len(photos)} photo{'s' * (len(photos) > 1)}"
+        click.echo(f"{many} explained in {time.perf_counter() - begun:.1f} s: {files}", err=True)
+
+
+@contextmanager
+def torch_set(threads: int | None, seed: int) -> Iterator[None]:
+    """Threads and random numbers of torch and of the kernels, as asked for, and then as before."""
+    import torch
+
+    from fastxai_kernels.cpu._threads import threads as using
+
+    before = torch.get_num_threads()
+    devices: list[int] = []
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        with using(threads), torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _options(method: Any, seed: int) -> dict[str, Any]:
+    """The seed, for the methods that draw at random."""
+    import inspect
+
+    takes = inspect.signature(method.__init__).parameters
+    return {"random_state": seed} if "random_state" in takes else {}
+
+
+def read_target(text: str | None, names: Sequence[str] | None, n: int) -> Any:
+    """A target of the command line: None, "topK", a class, or some classes for each of n images.
+
+    Raises
+    ------
+    InvalidInputError
+        If a class has no such name, or several have it.
+    """
+    if text is None or text.strip().lower() in ("", "none", "predicted"):
+        return None
+    text = text.strip()
+    if re.fullmatch(r"top\d+", text.lower()):
+        return text.lower()
+    if names is not None and text.casefold() in (name.casefold() for name in names):
+        return _class(text, names)
+    found = [_class(part.strip(), names) for part in text.split(",")]
+    if len(found) == 1:
+        return found[0]
+    if any(isinstance(one, str) for one in found):
+        raise InvalidInputError(f"target {text!r}: a signed target stands alone")
+    return [found] * n
+
+
+def _class(text: str, names: Sequence[str] | None) -> int | str:
+    if re.fullmatch(r"\d+", text):
+        return int(text)
+    if re.fullmatch(r"[+-]\d+", text):
+        return text
+    if names is None:
+        raise InvalidInputError(
+            f"target {text!r}: the names of the classes are not known; give its number, or "
+            "names by --labels FILE"
+        )
+    found = [k for k, name in enumerate(names) if name.casefold() == text.casefold()]
+    if not found:
+        from .explain.loading import near
+
+        raise InvalidInputError(f"target {text!r}: no class has this name{near(text, names)}")
+    if len(found) > 1:
+        numbers = ", ".join(map(str, found))
+        raise InvalidInputError(f"target {text!r}: classes {numbers} have this name; give a number")
+    return found[0]
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """Names of classes from a text file, one a line, the first that of class 0.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is missing, empty or no text.
+    """
+    from .io import existing_file
+
+    try:
+        text = existing_file(path).read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{path} is no text in UTF-8") from None
+    names = tuple(line.strip() for line in text.rstrip().splitlines())
+    if not names:
+        raise InvalidInputError(f"{path} is empty: a class name a line is expected")
+    return names
+
+
+def _check_names(names: Sequence[str] | None, classes: Any, path: Path | None) -> None:
+    if path is not None and names is not None and classes.max() >= len(names):
+        raise InvalidInputError(
+            f"{path} names {len(names)} classes, and the network has a class {classes.max()}"
+        )
+
+
+def _check_rows(n: int, target: Any, n_methods: int) -> None:
+    """Refuse before the work what would be no sheet."""
+    from .plot.contact import MOST_ROWS
+
+    several = re.fullmatch(r"top(\d+)", target) if isinstance(target, str) else None
+    k = int(several[1]) if several else len(target[0]) if isinstance(target, list) else 1
+    rows = n * (k if n_methods > 1 else 1)
+    if rows > MOST_ROWS:
+        raise InvalidInputError(
+            f"{n} photos with {k} classes are {rows} rows, and a sheet has {MOST_ROWS} at most: "
+            "give fewer photos at once"
+        )
+
+
+def _write_maps(path: Path, found: Any, titles: list[str]) -> None:
+    """Maps and statuses of each method and layer, classes, scores and names of the photos."""
+    import numpy as np
+
+    from .io import atomic_write
+
+    arrays = {"classes": found.classes, "scores": found.scores, "photos": np.array(titles)}
+    for name, result in found.items():
+        for layer in result.layers or ("",):
+            key = f"{name}:{layer}" if layer else name
+            maps, status = result.maps, result.status
+            arrays[key] = np.asarray(maps[layer] if layer else maps)
+            arrays[f"{key}:status"] = np.asarray(status[layer] if layer else status).astype(str)
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _report(found: Any, titles: list[str], names: Sequence[str] | None) -> None:
+    """One line a photo on stderr: what was explained, and its score."""
+    for title, classes, scores in zip(titles, found.classes, found.scores, strict=True):
+        texts = []
+        for k, score in zip(classes, scores, strict=True):
+            name = f"class {k}" if names is None or not 0 <= k < len(names) else names[k]
+            texts.append(f"{name} {score:.3g}")
+        click.echo(f"{title}: {', '.join(texts)}", err=True)

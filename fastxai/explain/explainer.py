@@ -1,0 +1,258 @@
+"""The base of every method, and the engine that runs several of them on one forward."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .._checks import check_whole
+from .._warn import warn
+from ..errors import InvalidInputError
+from ..progress import open_progress
+from .explanation import OK, Explanation, Explanations
+from .inputs import Inputs, read_inputs, spatial_axes
+from .layers import Layer, resolve_layers
+from .model import caller, place_of, plain_mode, untouched, unwrap
+from .recorder import out_of_memory
+from .session import Maps, Plan, Session, open_session
+from .targets import Request, check_task, read_target
+
+_BATCH = 32
+
+
+class Explainer:
+    """What all methods share.
+
+    Parameters
+    ----------
+    model : Module
+        Any network for images; it is run in eval mode and left as it came.
+    output : str, int, tuple or callable, optional
+        Which part of what the model returns is explained, where that is not plain.
+    task : {"softmax", "binary", "multilabel", "regression"}, default "softmax"
+        What the output means: how classes are chosen and turned into probabilities.
+    wrt : str or int, optional
+        Which input is explained, for models with several.
+    batch_size : int, optional
+        Images that run together, by default 32; halved where memory does not suffice.
+    verbose : bool, default False
+        Show progress, the chosen layer, and what the rules covered.
+    """
+
+    name: ClassVar[str] = ""
+    signed: ClassVar[bool] = False
+    cut_by_relu: bool = False
+    pixels: ClassVar[bool] = False  # wants gradients by the images
+    rules: ClassVar[bool] = False  # wants ReLUs differentiated by a rule
+    black_box: ClassVar[bool] = False  # wants only the model's answers
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        output: Any = None,
+        task: str = "softmax",
+        wrt: Any = None,
+        batch_size: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        check_task(task)
+        if batch_size is not None:
+            check_whole("batch_size", batch_size, 1)
+        self.model = _answering(model) if self.black_box else unwrap(model)
+        self.output, self.task, self.wrt = output, task, wrt
+        self.batch_size, self.verbose = batch_size, verbose
+
+    def __call__(self, images: Any, target: Any = None) -> Any:
+        """Return the maps; warn of those that can not be looked at as they are.
+
+        Parameters
+        ----------
+        images : Tensor, ndarray, or tuple or mapping of them
+            (N, C, *spatial), floating, prepared as for the model.
+        target : optional
+            What is explained; None is the predicted class.  A class index, one a image
+            (N,), several an image (N, K), ``"top5"``, a function of one image's output, or
+            (class, mask) for outputs with a value at each pixel.
+
+        Returns
+        -------
+        Tensor or ndarray, or dict by layer where there are several
+            float32, (N, H, W) or (N, K, H, W); methods by channel have a C before H.
+        """
+        explanation = self.explain(images, target)
+        for line in explanation.problems():
+            warn(line)
+        return explanation.maps
+
+    def explain(self, images: Any, target: Any = None) -> Explanation:
+        """Return the maps with a status each; parameters as when called."""
+        return run([self], images, target)[self.name]
+
+    def resolve(self, inputs: Inputs) -> list[Layer]:
+        """The layers to record; methods without layers have none."""
+        return []
+
+    def taps(self) -> Sequence[AbstractContextManager[Any]]:
+        """Modes to enter around the forward."""
+        return ()
+
+    def compute(self, session: Session) -> dict[str, Maps]:
+        """The maps of one batch by layer name; "" where a method has no layers."""
+        raise NotImplementedError
+
+
+class LayerExplainer(Explainer):
+    """A method that looks at a layer; ``layer``, ``call`` and ``reshape`` say at which and how."""
+
+    def __init__(
+        self, model: Any, layer: Any = None, *, call: int | None = None, reshape: Any = None,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(model, **options)
+        if call is not None:
+            check_whole("call", call, 0)
+        self.layer, self.call, self.reshape = layer, call, reshape
+
+    def resolve(self, inputs: Inputs) -> list[Layer]:
+        """The layers asked for, or the last convolution's feature map."""
+        return resolve_layers(self.model, self.layer, inputs, self.call, self.reshape, self.output)
+
+
+def _answering(model: Any) -> Any:
+    """A model of which only answers are wanted: scripted ones and functions will do."""
+    if isinstance(model, torch.nn.Module) and not isinstance(model, torch.jit.ScriptModule):
+        return unwrap(model)
+    if not callable(model):
+        raise InvalidInputError(f"the model is a {type(model).__name__} and can not be called")
+    return model
+
+
+def run(explainers: Sequence[Explainer], images: Any, target: Any = None) -> Explanations:
+    """Explain images by several methods of one model, which share the forward pass."""
+    first = explainers[0]
+    model = first.model
+    with plain_mode(), untouched(model), open_progress(first.verbose) as progress:
+        device, dtype = place_of(model)
+        axes = spatial_axes(model) if isinstance(model, torch.nn.Module) else None
+        inputs = read_inputs(images, first.wrt, device=device, dtype=dtype, spatial=axes)
+        request = read_target(target, len(inputs))
+        plan = Plan(
+            model=model,
+            call=caller(model),
+            output=first.output,
+            task=first.task,
+            batch_size=first.batch_size or _BATCH,
+            explainers=list(explainers),
+            layers={explainer: explainer.resolve(inputs) for explainer in explainers},
+            progress=progress,
+        )
+        _tell_layers(plan)
+        batches = _all_batches(plan, inputs, request)
+    return _put_together(plan.explainers, batches, inputs)
+
+
+def _tell_layers(plan: Plan) -> None:
+    names = ", ".join(layer.name for layer in plan.recorded)
+    if names:
+        plan.progress.say(f"layer: {names}")
+
+
+class _Batch:
+    """Maps and targets of one batch."""
+
+    def __init__(self, session: Session) -> None:
+        explainers = session.plan.explainers
+        self.maps = {e.name: e.compute(session) for e in explainers if not e.black_box}
+        session.release()
+        self.maps |= {e.name: e.compute(session) for e in explainers if e.black_box}
+        self.classes = session.targets.classes.cpu()
+        self.scores = session.targets.probabilities(session.output).float().cpu()
+        self.single = session.targets.single
+
+
+def _all_batches(plan: Plan, inputs: Inputs, request: Request) -> list[_Batch]:
+    """Batch by batch; where memory does not suffice a batch is halved and done again."""
+    batches: list[_Batch] = []
+    size, start = plan.batch_size, 0
+    with plan.progress.stage("explain", len(inputs)) as advance:
+        while start < len(inputs):
+            stop = min(start + size, len(inputs))
+            batch = _one_batch(plan, inputs, request, start, stop)
+            if batch is None:
+                size = max(1, (stop - start) // 2)
+                gc.collect()
+                plan.progress.say(f"memory did not suffice: {size} images at a time")
+                continue
+            batches.append(batch)
+            advance(stop - start)
+            start = stop
+    return batches
+
+
+def _one_batch(
+    plan: Plan, inputs: Inputs, request: Request, start: int, stop: int
+) -> _Batch | None:
+    """None where the memory did not suffice and the batch can be halved."""
+    part = inputs.part(start, stop)
+    try:
+        with open_session(plan, part, request.part(start, stop), start) as session:
+            return _Batch(session)
+    except (RuntimeError, MemoryError) as error:
+        if out_of_memory(error) and stop - start > 1:
+            return None
+        raise
+
+
+def _put_together(
+    explainers: Sequence[Explainer], batches: list[_Batch], inputs: Inputs
+) -> Explanations:
+    single = batches[0].single
+    results = {}
+    for explainer in explainers:
+        by_layer = {
+            layer: _explanation(explainer, [b.maps[explainer.name][layer] for b in batches])
+            for layer in batches[0].maps[explainer.name]
+        }
+        results[explainer.name] = _as_asked(explainer, by_layer, single, inputs.numpy)
+    classes = torch.cat([batch.classes for batch in batches]).numpy()
+    scores = torch.cat([batch.scores for batch in batches]).numpy()
+    images = inputs.images.cpu().numpy() if inputs.numpy else inputs.images
+    return Explanations(results, classes, scores, images, single)
+
+
+def _explanation(explainer: Explainer, parts: list[Maps]) -> tuple[Tensor, Any, Tensor, Tensor]:
+    """Maps, status, minimum and maximum of all batches, (N, K, ...)."""
+    values, low, high, zero = (torch.cat(list(column)) for column in zip(*parts, strict=True))
+    finite = torch.isfinite(low) & torch.isfinite(high)
+    status = np.full(tuple(low.shape), OK, dtype="<U16")
+    if explainer.cut_by_relu:
+        status[(high <= 0).cpu().numpy()] = "empty_after_relu"
+    status[(~finite).cpu().numpy()] = "nonfinite"
+    status[zero.cpu().numpy()] = "zero_gradient"
+    if bool(zero.any()):
+        # No gradient is no evidence, and must not be seen as "nothing here".
+        values = values.masked_fill(zero.reshape(*zero.shape, *[1] * (values.ndim - 2)), torch.nan)
+    return values.float(), status, low.float(), high.float()
+
+
+def _as_asked(
+    explainer: Explainer, by_layer: dict[str, Any], single: bool, as_numpy: bool
+) -> Explanation:
+    """Without an axis of targets where each image has one, NumPy where NumPy came."""
+
+    def finish(value: Any) -> Any:
+        value = value[:, 0] if single else value
+        return value.cpu().numpy() if as_numpy and isinstance(value, Tensor) else value
+
+    columns = [{layer: finish(row[i]) for layer, row in by_layer.items()} for i in range(4)]
+    if len(by_layer) == 1:
+        columns = [next(iter(column.values())) for column in columns]
+    maps, status, low, high = columns
+    return Explanation(explainer.name, maps, status, low, high, explainer.signed)

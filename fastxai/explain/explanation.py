@@ -1,0 +1,173 @@
+"""What comes back: maps, and how far each of them can be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OK = "ok"
+_REMEDIES = {
+    "empty_after_relu": "nothing at this layer speaks for the target; relu=False shows what "
+    "speaks against it, another layer or target may show more",
+    "zero_gradient": "the target's score does not depend on this layer (patch tokens after the "
+    "last attention, a saturated output); their maps are NaN: choose an earlier layer",
+    "nonfinite": "activations or gradients hold NaN or inf",
+}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The maps of one method.
+
+    With several layers ``maps``, ``status``, ``minimum`` and ``maximum`` are dicts by layer.
+
+    Attributes
+    ----------
+    method : str
+        Its name.
+    maps : Tensor or ndarray
+        float32, of the kind and on the device that the images were given in: (N, H, W) with
+        one target an image, (N, K, H, W) with several; methods by channel have a C before H.
+        Raw: never scaled, the sign kept.
+    status : ndarray of str
+        (N,) or (N, K): ``"ok"``; ``"empty_after_relu"``: nothing positive was left;
+        ``"zero_gradient"``: the score does not depend on the layer, and the map is NaN;
+        ``"nonfinite"``: NaN or inf came out.
+    minimum, maximum : Tensor or ndarray
+        (N,) or (N, K): the map's extremes before a ReLU cut it.
+    signed : bool
+        Whether negative values mean evidence against the target.
+    """
+
+    method: str
+    maps: Any
+    status: Any
+    minimum: Any
+    maximum: Any
+    signed: bool
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, if there are several."""
+        return tuple(self.maps) if isinstance(self.maps, dict) else ()
+
+    def problems(self) -> list[str]:
+        """A line for each status other than ok: how many maps, and what to do."""
+        tables = self.status.items() if isinstance(self.status, dict) else [("", self.status)]
+        lines = []
+        for layer, status in tables:
+            where = f" at layer {layer!r}" if layer else ""
+            for name, remedy in _REMEDIES.items():
+                if count := int((status == name).sum()):
+                    lines.append(
+                        f"{self.method}{where}: {count} of {status.size} maps have status "
+                        f"{name!r}: {remedy}"
+                    )
+        return lines
+
+
+@dataclass(frozen=True)
+class Explanations(Mapping[str, Explanation]):
+    """What several methods made of the same images: a mapping from a method's name to its maps.
+
+    Attributes
+    ----------
+    classes : ndarray of int64
+        (N, K): the explained classes, -1 where the target was a function.
+    scores : ndarray of float32
+        (N, K): their probabilities by the task, or values of a regression or a function.
+    images : Tensor or ndarray
+        The explained images, as they were given.
+    single : bool
+        Whether each image has one target, so that maps have no axis of targets.
+    """
+
+    results: dict[str, Explanation] = field(repr=False)
+    classes: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    images: Any = field(repr=False)
+    single: bool = True
+
+    def __getitem__(self, name: str) -> Explanation:
+        try:
+            return self.results[name]
+        except KeyError:
+            raise KeyError(f"{name!r}: there is {', '.join(self.results)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def problems(self) -> list[str]:
+        """A line for each kind of map that can not be looked at as it is."""
+        return [line for explanation in self.results.values() for line in explanation.problems()]
+
+    def contact_sheet(
+        self,
+        path: Any = None,
+        *,
+        display: Any = None,
+        names: Sequence[str] | None = None,
+        scale: Any = "image",
+        **options: Any,
+    ) -> Figure:
+        """Draw image, classes and scores, one panel a method and a row a class.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Where to write it: .png, .pdf or .svg.
+        display : array, optional
+            The images to show, of any size, where the explained ones are not fit to be seen
+            (normalised, many channels): (N, H, W, 3), (N, 3, H, W) or (N, H, W).
+        names : sequence of str, optional
+            Names of the classes.
+        scale : {"image", "set"} or (low, high), default "image"
+            Whether each map has its own scale of colours, all maps of a method have one, or
+            which one.
+        **options
+            Further ones of `fastxai.plot.contact_sheet`.
+
+        Returns
+        -------
+        Figure
+        """
+        from ..plot import contact_sheet
+
+        panels, signed, status = {}, {}, {}
+        for name, explanation in self.results.items():
+            for layer in explanation.layers or ("",):
+                title = f"{name}\n{layer}" if layer else name
+                panels[title] = self._by_target(_part(explanation.maps, layer))
+                status[title] = _part(explanation.status, layer).reshape(self.classes.shape)
+                signed[title] = explanation.signed
+        return contact_sheet(
+            self.images if display is None else display,
+            panels,
+            self.classes,
+            self.scores,
+            signed=signed,
+            status=status,
+            names=names,
+            scale=scale,
+            path=path,
+            **options,
+        )
+
+    def _by_target(self, maps: Any) -> NDArray[np.float32]:
+        """(N, K, ...) whether or not there were several targets."""
+        array: NDArray[np.float32] = maps if isinstance(maps, np.ndarray) else maps.cpu().numpy()
+        return array[:, None] if self.single else array
+
+
+def _part(value: Any, layer: str) -> Any:
+    return value[layer] if layer else value

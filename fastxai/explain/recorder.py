@@ -1,0 +1,219 @@
+"""ONE forward of the user's model, of which only what was asked for is kept.
+
+The graph begins where it is needed: at the images for gradients by pixels, else at the first
+recorded layer that runs.  There the activation becomes a leaf; what lies below it keeps
+nothing, since no parameter wants a gradient while we record (see `model.untouched`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import FastxaiError, InvalidInputError, ModelError, NoGradientError
+from .inputs import Inputs
+from .layers import Layer, OpTap
+from .outputs import select_output
+from .rules import ReLURules
+
+
+class Recording:
+    """What one forward left behind.
+
+    Attributes
+    ----------
+    output : Tensor
+        The selected output, (N, classes) or (N, classes, *spatial).
+    images : Tensor
+        The explained input; a leaf where its gradient was asked for.
+    activations : dict of Layer to list of Tensor
+        The activation of each executed call of each layer, as the layer gave it.
+    """
+
+    def __init__(self, images: Tensor, rules: ReLURules | None) -> None:
+        self.images = images
+        self.activations: dict[Layer, list[Tensor]] = {}
+        self.output: Tensor = images
+        self._rules = rules
+
+    def gradients(
+        self, score: Tensor, of: Sequence[Tensor], rule: str = "gradient"
+    ) -> list[Tensor | None]:
+        """Gradients of a scalar; None where it does not depend on a tensor at all."""
+        wanted = [tensor for tensor in of if tensor.requires_grad]
+        if not score.requires_grad or not wanted:
+            return [None] * len(of)
+        try:
+            if self._rules is None:
+                found = torch.autograd.grad(score, wanted, retain_graph=True, allow_unused=True)
+            else:
+                with self._rules.using(rule):
+                    found = torch.autograd.grad(score, wanted, retain_graph=True, allow_unused=True)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except RuntimeError as error:
+            if out_of_memory(error):
+                raise
+            raise ModelError(f"the model can not be differentiated: {error}") from error
+        by_id = {id(tensor): gradient for tensor, gradient in zip(wanted, found, strict=True)}
+        return [by_id.get(id(tensor)) for tensor in of]
+
+    def release(self) -> None:
+        """Let go of the graph and of what it keeps."""
+        self.activations.clear()
+        self.output, self.images = self.output.detach(), self.images.detach()
+
+
+@contextmanager
+def record(
+    call: Callable[..., Any],
+    inputs: Inputs,
+    layers: Sequence[Layer] = (),
+    *,
+    input_graph: bool = False,
+    rules: ReLURules | None = None,
+    taps: Sequence[AbstractContextManager[Any]] = (),
+    output: Any = None,
+) -> Iterator[Recording]:
+    """Run the model once; within the block gradients can be asked for.
+
+    Parameters
+    ----------
+    call : callable
+        The model.
+    inputs : Inputs
+        What it is given (as copies).
+    layers : sequence of Layer
+        Whose activations are kept.
+    input_graph : bool
+        Whether gradients by the images will be asked for.
+    rules : ReLURules, optional
+        Entered around the forward and the backward passes.
+    taps : sequence of context managers
+        Entered around the forward.
+    output : key, index or callable, optional
+        See `outputs.select_output`.
+    """
+    images = inputs.images.detach()
+    if input_graph:
+        images.requires_grad_()
+    recording = Recording(images, rules)
+    cut = _Cut(recording)
+    operations = [layer for layer in layers if layer.op is not None]
+    with rules or nullcontext():
+        # Hooks and taps see this forward only, not those that methods make later.
+        with ExitStack() as stack:
+            for layer in layers:
+                if layer.module is not None and layer.op is None:
+                    stack.callback(layer.module.register_forward_hook(cut.hook(layer)).remove)
+            for tap in taps:
+                stack.enter_context(tap)
+            if operations:
+                stack.enter_context(OpTap(operations, cut))
+            found = _forward(call, inputs.with_images(images))
+        recording.output = select_output(found, output, n=len(inputs))
+        del found
+        cut.check(layers, input_graph)
+        yield recording
+
+
+class _Cut:
+    """Makes the activation of a layer the beginning of the graph, or notes it on the way."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._calls: dict[Layer, int] = {}
+
+    def __call__(self, layer: Layer, tensor: Tensor) -> Tensor:
+        number = self._calls.get(layer, 0)
+        self._calls[layer] = number + 1
+        if layer.call not in (None, number):
+            return tensor
+        if not tensor.is_floating_point():
+            raise InvalidInputError(
+                f"layer {layer.name!r} gives {tensor.dtype} numbers, which have no gradient; "
+                "choose a layer that gives feature maps"
+            )
+        # Inside a no_grad block of the model's own the mode holds to the end of that block.
+        torch.set_grad_enabled(True)
+        if not tensor.requires_grad:
+            tensor = (tensor.clone() if tensor.is_inference() else tensor.detach()).requires_grad_()
+        self._recording.activations.setdefault(layer, []).append(tensor)
+        # What follows may work in place: it gets a copy, the recorded values stay.
+        return tensor.clone()
+
+    def hook(self, layer: Layer) -> Callable[..., Any]:
+        """A forward hook that replaces the layer's output, or the first tensor in it."""
+
+        def replace(module: Any, arguments: Any, output: Any) -> Any:
+            if isinstance(output, Tensor):
+                return self(layer, output)
+            if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor):
+                changed = [self(layer, output[0]), *output[1:]]
+                make = getattr(type(output), "_make", type(output))  # named tuples, too
+                return make(changed)
+            raise InvalidInputError(
+                f"layer {layer.name!r} returns a {type(output).__name__} and no tensor; "
+                "choose a module inside of it"
+            )
+
+        return replace
+
+    def check(self, layers: Sequence[Layer], input_graph: bool) -> None:
+        """Say what never ran, and where the model itself cuts the graph."""
+        for layer in layers:
+            if layer not in self._recording.activations:
+                calls = self._calls.get(layer, 0)
+                if calls:
+                    raise InvalidInputError(
+                        f"layer {layer.name!r} ran {calls} times, and call={layer.call} was asked "
+                        f"for; calls count from 0, so give at most {calls - 1}"
+                    )
+                raise InvalidInputError(
+                    f"layer {layer.name!r} did not run in the forward pass of these images; "
+                    "choose one that does (a model may keep modules for training only)"
+                )
+        if (layers or input_graph) and not self._recording.output.requires_grad:
+            start = f"layer {layers[0].name!r}" if layers and not input_graph else "the images"
+            raise NoGradientError(
+                f"no gradient leads from the output back to {start}: the model cuts the graph "
+                "after it, by torch.no_grad, detach, argmax or a detour over NumPy; choose a "
+                "layer behind that place, or a method that needs only answers (Occlusion, RISE)"
+            )
+
+
+def _forward(call: Callable[..., Any], inputs: Inputs) -> Any:
+    try:
+        return inputs.call(call)
+    except (FastxaiError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        images = inputs.images
+        hint = inputs.hint() or "the first axis counts the images, the second their channels"
+        raise ModelError(
+            f"the model's forward raised {type(error).__name__}: {error} (given images of shape "
+            f"{tuple(images.shape)}, {images.dtype}, on {images.device}: {hint})"
+        ) from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of the device, or of the machine, did not suffice."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "not enough memory" in text or "can't allocate memory" in text or "out of memory" in text
+    )
+
+
+def plain_forward(call: Callable[..., Any], inputs: Inputs, output: Any = None) -> Tensor:
+    """The selected output of a forward that keeps nothing."""
+    with torch.no_grad():
+        found = _forward(call, inputs)
+        return select_output(found, output, n=len(inputs)).detach()

@@ -1,0 +1,224 @@
+"""One batch of images: what was recorded of it, and what methods compute their maps from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .._warn import warn
+from ..errors import NoGradientError
+from ..progress import Progress
+from .coverage import unreached
+from .inputs import Inputs
+from .layers import Layer
+from .recorder import Recording, plain_forward, record
+from .rules import ReLURules
+from .targets import Request, Targets
+
+if TYPE_CHECKING:
+    from .explainer import Explainer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all batches of one call have in common.
+
+    Attributes
+    ----------
+    model : Any
+        The user's model, unwrapped; `call` runs it.
+    explainers : list of Explainer
+        The methods asked for together.
+    layers : dict of Explainer to list of Layer
+        Whose layers; what several ask for is recorded once.
+    """
+
+    model: Any
+    call: Callable[..., Any]
+    output: Any
+    task: str
+    batch_size: int
+    explainers: list[Explainer]
+    layers: dict[Explainer, list[Layer]]
+    progress: Progress
+
+    @property
+    def recorded(self) -> list[Layer]:
+        """Every layer once."""
+        return list(dict.fromkeys(layer for layers in self.layers.values() for layer in layers))
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """The selected output, without a graph: for methods that need only answers."""
+        return plain_forward(self.call, inputs, self.output)
+
+
+class Maps(NamedTuple):
+    """Maps of one batch: values (N, K, ...); the rest (N, K).
+
+    ``low`` and ``high`` are the extremes before a ReLU, ``zero`` tells that no gradient came.
+    """
+
+    values: Tensor
+    low: Tensor
+    high: Tensor
+    zero: Tensor
+
+    @classmethod
+    def of(cls, values: Tensor, zero: Tensor | None = None) -> Maps:
+        """Maps that no ReLU cuts: their extremes are their own."""
+        flat = values.flatten(2)
+        low, high = flat.amin(2), flat.amax(2)
+        if zero is None:
+            zero = torch.zeros(low.shape, dtype=torch.bool, device=low.device)
+        return cls(values, low, high, zero)
+
+
+class Session:
+    """What a method sees.
+
+    Attributes
+    ----------
+    inputs : Inputs
+        The batch.
+    offset : int
+        Number of the batch's first image in the call, for random numbers an image.
+    output : Tensor
+        The model's selected output.
+    targets : Targets
+        What is explained; ``len(self)`` images, ``n_targets`` for each.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        inputs: Inputs,
+        targets: Targets,
+        output: Tensor,
+        offset: int,
+        recording: Recording | None,
+    ) -> None:
+        self.plan, self.inputs, self.targets = plan, inputs, targets
+        self.output, self.offset = output, offset
+        self._recording = recording
+        self._plain: dict[int, dict[int, Tensor | None]] = {}
+        if recording is None:
+            return
+        self._scores = targets.scores(output)
+        self._wanted = [a for calls in recording.activations.values() for a in calls]
+        if recording.images.requires_grad:
+            self._wanted.append(recording.images)
+        if self._wanted and not self._scores.requires_grad:
+            raise NoGradientError(
+                "the target is a value without a gradient: its function must compute with the "
+                "model's output in torch, without detach, item or NumPy"
+            )
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def release(self) -> None:
+        """Let go of the graph: methods that want only answers need the memory for themselves."""
+        self.output = self.output.detach()
+        if self._recording is not None:
+            self._recording.release()
+            self._plain, self._wanted, self._scores = {}, [], self._scores.detach()
+
+    @property
+    def n_targets(self) -> int:
+        """K: how many targets each image has."""
+        return int(self.targets.classes.shape[1])
+
+    def layers_of(self, explainer: Explainer) -> list[Layer]:
+        """The layers that this method was asked for."""
+        return self.plan.layers[explainer]
+
+    def activations(self, layer: Layer) -> list[Tensor]:
+        """Of every recorded call the activation (N, C, *spatial)."""
+        assert self._recording is not None
+        return [self._arranged(layer, a) for a in self._recording.activations[layer]]
+
+    def layer_gradients(self, layer: Layer, k: int) -> list[tuple[Tensor, Tensor | None]]:
+        """Of every recorded call the activation and the k-th score's gradient by it."""
+        assert self._recording is not None
+        found = self._plain_gradients(k)
+        return [
+            (
+                self._arranged(layer, a),
+                None if (g := found[id(a)]) is None else self._arranged(layer, g),
+            )
+            for a in self._recording.activations[layer]
+        ]
+
+    def _arranged(self, layer: Layer, tensor: Tensor) -> Tensor:
+        return layer.arranged(tensor.detach(), len(self.inputs.spatial))
+
+    def input_gradient(self, k: int, rule: str = "gradient") -> Tensor | None:
+        """The k-th score's gradient by the images, ReLUs differentiated by a rule."""
+        assert self._recording is not None
+        images = self._recording.images
+        if rule == "gradient":
+            return self._plain_gradients(k)[id(images)]
+        return self._recording.gradients(self._scores[:, k].sum(), [images], rule)[0]
+
+    def output_gradient(self, k: int) -> Tensor | None:
+        """The k-th score's gradient by the model's output."""
+        assert self._recording is not None
+        return self._recording.gradients(self._scores[:, k].sum(), [self.output])[0]
+
+    def _plain_gradients(self, k: int) -> dict[int, Tensor | None]:
+        """One backward pass for everything that anybody will ask of the k-th score."""
+        if k not in self._plain:
+            assert self._recording is not None
+            found = self._recording.gradients(self._scores[:, k].sum(), self._wanted)
+            self._plain[k] = {id(t): g for t, g in zip(self._wanted, found, strict=True)}
+        return self._plain[k]
+
+    def gradient_at(self, rows: Tensor, images: Tensor, k: int) -> Tensor | None:
+        """The gradient of the k-th score at other images; ``rows`` tells whose place they take."""
+        inputs = self.inputs.repeat(rows, images)
+        with record(self.plan.call, inputs, input_graph=True, output=self.plan.output) as recording:
+            scores = self.targets.repeat(rows).scores(recording.output)
+            return recording.gradients(scores[:, k].sum(), [recording.images])[0]
+
+
+@contextmanager
+def open_session(plan: Plan, inputs: Inputs, request: Request, offset: int) -> Iterator[Session]:
+    """Run the forward of one batch and let the methods compute from it."""
+    size = inputs.spatial
+    if all(explainer.black_box for explainer in plan.explainers):
+        output = plan.forward(inputs)
+        targets = request.resolve(output, plan.task, size)
+        yield Session(plan, inputs, targets, output, offset, None)
+        return
+    rules = ReLURules() if any(explainer.rules for explainer in plan.explainers) else None
+    taps = [tap for explainer in plan.explainers for tap in explainer.taps()]
+    with record(
+        plan.call,
+        inputs,
+        plan.recorded,
+        input_graph=any(explainer.pixels for explainer in plan.explainers),
+        rules=rules,
+        taps=taps,
+        output=plan.output,
+    ) as recording:
+        if rules is not None and offset == 0:
+            _check_cover(rules, recording.output, plan.progress)
+        targets = request.resolve(recording.output, plan.task, size)
+        yield Session(plan, inputs, targets, recording.output, offset, recording)
+
+
+def _check_cover(rules: ReLURules, output: Tensor, progress: Progress) -> None:
+    """Say what the rule covered; warn of activations that it could not see."""
+    rules.check()
+    progress.say(f"ReLU rule: {rules.report()}")
+    if missed := unreached(output):
+        listed = ", ".join(f"{count} {kind}" for kind, count in missed.items())
+        warn(
+            f"the ReLU rule could not see {listed}: scripted modules and autograd functions of "
+            "the model's own pass their plain gradient"
+        )

@@ -1,0 +1,129 @@
+"""Several methods at once, on one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from .._warn import warn
+from ..errors import InvalidInputError
+from .explainer import Explainer, LayerExplainer, run
+from .explanation import Explanations
+
+# Where each method lives.
+_HOME = {
+    "saliency": ("gradients", "Saliency"),
+    "deconvnet": ("gradients", "DeconvNet"),
+    "guided_backprop": ("gradients", "GuidedBackprop"),
+    "cam": ("cam", "CAM"),
+    "gradcam": ("cam", "GradCAM"),
+    "gradcam++": ("cam", "GradCAMPlusPlus"),
+    "hirescam": ("cam", "HiResCAM"),
+    "layercam": ("cam", "LayerCAM"),
+    "guided_gradcam": ("guided_gradcam", "GuidedGradCAM"),
+    "occlusion": ("occlusion", "Occlusion"),
+    "rise": ("rise", "RISE"),
+    "attention_rollout": ("rollout", "AttentionRollout"),
+}
+METHODS = tuple(_HOME)
+
+
+def method_class(name: str) -> type[Explainer]:
+    """The class of a method by its name."""
+    key = str(name).lower().replace("-", "_").replace("gradcam_plus_plus", "gradcam++")
+    key = {"gradcampp": "gradcam++", "grad_cam": "gradcam", "guided": "guided_backprop"}.get(
+        key, key
+    )
+    if key not in _HOME:
+        near = get_close_matches(key, METHODS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InvalidInputError(f"method {name!r} is unknown{hint}; there is {', '.join(METHODS)}")
+    module, attribute = _HOME[key]
+    found: type[Explainer] = getattr(import_module(f".{module}", __package__), attribute)
+    return found
+
+
+def explain(
+    model: Any,
+    images: Any,
+    methods: str | Sequence[str] | Mapping[str, Mapping[str, Any]] = "gradcam",
+    *,
+    target: Any = None,
+    layer: Any = None,
+    output: Any = None,
+    task: str = "softmax",
+    wrt: Any = None,
+    batch_size: int | None = None,
+    verbose: bool = False,
+) -> Explanations:
+    """Explain images by several methods, which share one forward pass of the model.
+
+    Parameters
+    ----------
+    model : Module
+        Any network; it is left as it came.  With only ``"occlusion"`` and ``"rise"`` any
+        callable.
+    images : Tensor, ndarray, or tuple or mapping of them
+        (N, C, *spatial), floating, prepared as for the model.
+    methods : str, sequence of str, or mapping of str to dict, default "gradcam"
+        Names: ``saliency``, ``deconvnet``, ``guided_backprop``, ``cam``, ``gradcam``,
+        ``gradcam++``, ``hirescam``, ``layercam``, ``guided_gradcam``, ``occlusion``, ``rise``,
+        ``attention_rollout``.  A mapping gives options, too:
+        ``{"gradcam": {}, "occlusion": {"window": 16, "stride": 8}}``.
+    target : optional
+        What is explained; None is the predicted class.  A class index, one an image (N,),
+        several an image (N, K), ``"top5"``, a function of one image's output, or (class, mask)
+        for outputs with a value at each pixel.
+    layer : str, Module or sequence of them, optional
+        For the methods that look at a layer; by default the last convolution's feature map.
+    output, task, wrt, batch_size, verbose
+        See `Explainer`.
+
+    Returns
+    -------
+    Explanations
+        ``out["gradcam"].maps`` and so on, ``out.classes``, ``out.scores``,
+        ``out.contact_sheet("sheet.png")``.
+
+    Raises
+    ------
+    InvalidInputError
+        If something that was given can not be worked with; nothing was computed then.
+    ModelError
+        If the model's own forward raises.
+    NoGradientError
+        If the model cuts the graph that a method needs.
+
+    Examples
+    --------
+    >>> import torch, fastxai
+    >>> net = torch.nn.Sequential(
+    ...     torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(),
+    ...     torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 5),
+    ... )
+    >>> out = fastxai.explain(net, torch.rand(2, 3, 16, 16), ["gradcam", "saliency"], target="top3")
+    >>> out["gradcam"].maps.shape, out.classes.shape
+    (torch.Size([2, 3, 16, 16]), (2, 3))
+    """
+    if isinstance(methods, str):
+        methods = [name.strip() for name in methods.split(",")]
+    options = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
+    if not options:
+        raise InvalidInputError(f"no method is named; there is {', '.join(METHODS)}")
+    shared = {"output": output, "task": task, "wrt": wrt}
+    shared |= {"batch_size": batch_size, "verbose": verbose}
+    explainers = []
+    for name, own in options.items():
+        made = method_class(name)
+        if layer is not None and issubclass(made, LayerExplainer):
+            own = {"layer": layer, **own}
+        try:
+            explainers.append(made(model, **{**shared, **own}))
+        except TypeError as error:
+            raise InvalidInputError(f"{name}: {error}") from None
+    out = run(explainers, images, target)
+    for line in out.problems():
+        warn(line)
+    return out
