@@ -10,7 +10,7 @@ FASHION := /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 .PHONY: help demo test lint format bench bench-full bench-explain docs dist clean
 
 help:
-	@echo "make demo        embed a real data set and write a picture of it"
+	@echo "make demo        embed real data, explain a network, and write pictures"
 	@echo "make test        run the tests"
 	@echo "make lint        ruff and mypy"
 	@echo "make bench       benchmarks against other packages (under 30 minutes)"
@@ -19,10 +19,11 @@ help:
 	@echo "make docs        build the documentation"
 	@echo "make dist        build the wheel and the source archive"
 
-.venv/.ready: requirements/run.txt requirements/dev.txt pyproject.toml
+.venv/.ready: requirements/run.txt requirements/dev.txt requirements/networks.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed')"
 	test -x $(RUN)python || $(PYTHON) -m venv .venv
 	$(RUN)python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/networks.txt
 	$(RUN)python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -42,6 +43,7 @@ help:
 
 demo: .venv/.ready
 	$(RUN)fastxai demo
+	$(RUN)fastxai demo --photos
 	@if [ -e $(FASHION) ]; then $(RUN)fastxai demo --data fashion-mnist; \
 	else echo "For 70,000 images: sudo apt-get install dataset-fashion-mnist, then make demo again"; fi
 

@@ -25,25 +25,26 @@ if TYPE_CHECKING:
 _WINDOW, _STRIDE = peers.WINDOW, peers.STRIDE
 
 
-def in_turn(
-    calls: dict[str, Callable[[], Any]], rounds: int, settled: bool = False
-) -> dict[str, list[float]]:
-    """Seconds of each call in each round; who begins changes from round to round.
+Rounds = dict[str, list[float]]
 
-    ``settled`` makes each call once more just before, untimed: what the one before left of the
-    memory allocator's pages decides how many of them must be had from the system again.
-    """
+
+def in_turn(calls: dict[str, Callable[[], Any]], rounds: int) -> Rounds:
+    """Seconds of each call in each round; who begins changes from round to round."""
+    return _in_turn(calls, rounds, 1)[0]
+
+
+def _in_turn(calls: dict[str, Callable[[], Any]], rounds: int, times: int) -> list[Rounds]:
+    """As `in_turn`, each call so many times at once: of the first time, the second, ..."""
     names = list(calls)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: list[Rounds] = [{name: [] for name in names} for _ in range(times)]
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            if settled:
+            for again in seconds:
+                gc.collect()  # grad-cam's graphs are cycles
+                begun = time.perf_counter()
                 calls[name]()
-            gc.collect()  # grad-cam's graphs are cycles
-            begun = time.perf_counter()
-            calls[name]()
-            seconds[name].append(time.perf_counter() - begun)
+                again[name].append(time.perf_counter() - begun)
     return seconds
 
 
@@ -170,7 +171,8 @@ def occlusion(
 
     # Without a whole warm-up, which takes a minute: tuning has run the network often enough.
     for given in options.values():
-        ours.occlusion(model, images, label, _WINDOW, 4 * _STRIDE, **given)()
+        quarter = images[:, :, : size // 2, : size // 2].contiguous()
+        ours.occlusion(model, quarter, label, _WINDOW, _WINDOW, **given)()
     seconds = in_turn({name: kept(name, call) for name, call in calls.items()}, rounds)
     truth = _averaged(found["dense"], corners, size)
     return {

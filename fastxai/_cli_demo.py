@@ -14,8 +14,9 @@ _METHODS: dict[str, dict[str, Any]] = {
     "guided_backprop": {},
     "gradcam": {},
     "guided_gradcam": {},
-    "occlusion": {},
 }
+DIGIT_METHODS = _METHODS | {"occlusion": {"window": 8, "stride": 2}, "saliency": {}}
+PHOTO_METHODS = _METHODS | {"occlusion": {"window": 48, "stride": 24}}
 
 
 def explain_digits(out: Path, seed: int, threads: int | None, quiet: bool) -> str:
@@ -37,8 +38,7 @@ def explain_digits(out: Path, seed: int, threads: int | None, quiet: bool) -> st
         with torch.no_grad():
             right = network.model(images).argmax(1) == target
         rows = [int((target == k).nonzero()[0, 0]) for k in range(10)]
-        methods = _METHODS | {"saliency": {}, "occlusion": {"window": 8, "stride": 2}}
-        found = explain(network.model, images[rows], methods)
+        found = explain(network.model, images[rows], DIGIT_METHODS)
     title = "What a small network sees in digits that it was not trained on"
     names = [f"digit {name}" for name in network.names or ()]
     ink = 1 - images[rows]  # on paper, for the eye
@@ -69,8 +69,7 @@ def explain_photos(out: Path, seed: int, threads: int | None, quiet: bool) -> st
         with progress.stage("network"):
             network = efficientnet_lite0()
         images, shown = network.preprocess([read_photo(file) for file in files])
-        methods = _METHODS | {"occlusion": {"window": 64, "stride": 32}}
-        found = explain(network.model, images, methods, target="top2")
+        found = explain(network.model, images, PHOTO_METHODS, target="top2")
     look = {"names": network.names, "image_names": [file.stem for file in files]}
     title = "EfficientNet-Lite0: for and against its two most probable classes"
     save_picture(out, lambda: found.contact_sheet(display=shown, title=title, **look))

@@ -116,10 +116,10 @@ def explain(
         names = network.names if labels is None else read_names(labels)
         chosen = read_target(target, names, len(photos))
         if out is not None:
-            _check_rows(len(photos), chosen, len(methods))
+            _check_sheet(len(photos), chosen, _panels(methods, layers), names)
         prepare = parse_preprocess(preprocess or "", network.preprocess)
         images, shown = prepare(pictures)
-        options = {method: _options(method_class(method), seed) for method in methods}
+        options = {method: method_options(method_class(method), seed) for method in methods}
         layer = layers[0] if layers is not None and len(layers) == 1 else layers
         common = {"target": chosen, "layer": layer or None, "task": task, "verbose": not quiet}
         found = run(network.model, images, options, **common)
@@ -156,7 +156,7 @@ def torch_set(threads: int | None, seed: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _options(method: Any, seed: int) -> dict[str, Any]:
+def method_options(method: Any, seed: int) -> dict[str, Any]:
     """The seed, for the methods that draw at random."""
     import inspect
 
@@ -235,18 +235,31 @@ def _check_names(names: Sequence[str] | None, classes: Any, path: Path | None) -
         )
 
 
-def _check_rows(n: int, target: Any, n_methods: int) -> None:
+def _panels(methods: Sequence[str], layers: Sequence[str] | None) -> int:
+    """How many maps a class has: one a method, and of methods that look at layers one a layer."""
+    from .explain.explainer import LayerExplainer
+    from .explain.together import method_class
+
+    many = len(layers or ()) or 1
+    return sum(many if issubclass(method_class(one), LayerExplainer) else 1 for one in methods)
+
+
+def _check_sheet(n: int, target: Any, panels: int, names: Sequence[str] | None) -> None:
     """Refuse before the work what would be no sheet."""
-    from .plot.contact import MOST_ROWS
+    from .plot.contact import MOST_COLUMNS, MOST_ROWS
 
     several = re.fullmatch(r"top(\d+)", target) if isinstance(target, str) else None
     k = int(several[1]) if several else len(target[0]) if isinstance(target, list) else 1
-    rows = n * (k if n_methods > 1 else 1)
-    if rows > MOST_ROWS:
-        raise InvalidInputError(
-            f"{n} photos with {k} classes are {rows} rows, and a sheet has {MOST_ROWS} at most: "
-            "give fewer photos at once"
-        )
+    if several and names is not None:
+        k = min(k, len(names))  # as of any network
+    by_class = panels == 1 and k > 1
+    sizes = ((n if by_class else n * k), MOST_ROWS), (1 + (k if by_class else panels), MOST_COLUMNS)
+    for (count, most), what in zip(sizes, ("rows", "columns"), strict=True):
+        if count > most:
+            raise InvalidInputError(
+                f"the sheet would have {count} {what}, {most} at most are possible: give fewer "
+                "photos, classes, methods or layers at once"
+            )
 
 
 def _write_maps(path: Path, found: Any, titles: list[str]) -> None:
@@ -263,7 +276,7 @@ def _write_maps(path: Path, found: Any, titles: list[str]) -> None:
             arrays[key] = np.asarray(maps[layer] if layer else maps)
             arrays[f"{key}:status"] = np.asarray(status[layer] if layer else status).astype(str)
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)  # allow_pickle= would be one more array in NumPy 2.0
 
 
 def _report(found: Any, titles: list[str], names: Sequence[str] | None) -> None:

@@ -156,16 +156,14 @@ def _picture(path: Path, embedding: Any, labels: Any, names: Any = None) -> None
 
 
 @fastxai.command()
-@click.option(
-    "--data", type=click.Choice(["digits", "fashion-mnist"]), default="digits", show_default=True
-)
+@click.option("--data", type=click.Choice(["digits", "fashion-mnist"]), help="[digits]")
 @click.option("--photos", is_flag=True, help="Explain photos by a real network instead.")
 @click.option("--out", type=click.Path(path_type=Path), help="Picture [demo-DATA.png]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def demo(
-    data: str, photos: bool, out: Path | None, seed: int, threads: int | None, quiet: bool
+    data: str | None, photos: bool, out: Path | None, seed: int, threads: int | None, quiet: bool
 ) -> None:
     """Embed a real data set with UMAP, and explain what a small network sees in the digits.
 
@@ -176,9 +174,12 @@ def demo(
     from .io import check_output
 
     if photos:
+        if data is not None:
+            raise click.UsageError("--photos and --data are two demos: give one of them")
         out = check_output(out or Path("demo-photos.png"), PICTURES)
         click.echo(explain_photos(out, seed, threads, quiet))
         return
+    data = data or "digits"
     out = check_output(out or Path(f"demo-{data}.png"), PICTURES)
     click.echo(_embed_demo(data, out, seed, threads, quiet))
     if data == "digits":

@@ -11,7 +11,7 @@ from torch import nn
 
 from fastxai import InvalidInputError
 from fastxai.errors import ModelError
-from fastxai.explain.inputs import read_inputs
+from fastxai.explain.inputs import Inputs, read_inputs
 from fastxai.explain.layers import Layer, OpTap, near_names, resolve_layers
 from fastxai.explain.recorder import record
 
@@ -23,9 +23,8 @@ def inputs_for(build, n=2):
 
 
 def default(model, x, **options):
-    inputs = x if hasattr(x, "spatial") else read_inputs(x)
-    with torch.enable_grad():
-        (layer,) = resolve_layers(model, None, inputs, **options)
+    inputs = x if isinstance(x, Inputs) else read_inputs(x)
+    (layer,) = resolve_layers(model, None, inputs, **options)
     return layer
 
 
@@ -145,6 +144,33 @@ class SegmentsOne(Segments):
         return self.unused(F.relu(self.second(self.first(x)))).squeeze(1)
 
 
+class Swish(nn.Module):
+    """As an extension or scripted code would do it: no operation of it can be seen."""
+
+    def forward(self, x):
+        with torch._C.DisableTorchFunction():
+            return x * torch.sigmoid(x)
+
+
+class Hidden(Backwards):
+    """The activation can not be looked into, nor can a part of the head."""
+
+    def __init__(self):
+        super().__init__()
+        self.act, self.last = Swish(), Swish()
+
+    def forward(self, x):
+        return self.last(self.fc(self.act(self.second(self.first(x))).mean((2, 3))))
+
+
+class Detour(Backwards):
+    """NumPy on the way: what the output depends on can not be followed."""
+
+    def forward(self, x):
+        maps = F.relu(self.second(self.first(x)))
+        return self.fc(torch.from_numpy(maps.numpy()).mean((2, 3)))
+
+
 class Doubled(Backwards):
     """Dropout hands on the very tensor that the convolution gave."""
 
@@ -167,11 +193,31 @@ class Doubled(Backwards):
         (Segments, "relu[0]", 1),
         (SegmentsOne, "relu[0]", 1),
         (Doubled, "second", 1),
+        (Hidden, "act", 1),
+        (Detour, "relu[0]", 1),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_default_layer_goes_by_execution_and_by_what_the_output_depends_on(net, name, n):
     assert default(net().eval(), torch.rand(n, 3, 16, 16)).name == name
+
+
+class TwoTowers(nn.Module):
+    """Another input has convolutions of its own, which run last."""
+
+    def __init__(self):
+        super().__init__()
+        self.image, self.other = nn.Conv2d(3, 4, 3), nn.Conv2d(1, 4, 3)
+
+    def forward(self, image, other):
+        image, other = self.image(image).relu(), self.other(other).relu()
+        return image.mean((2, 3)) + other.mean((2, 3))
+
+
+@pytest.mark.parametrize(("wrt", "op"), [(0, ("relu", 0)), (1, ("relu", 1))])
+def test_other_inputs_convolutions_do_not_count(wrt, op):
+    given = (torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16))
+    assert default(TwoTowers().eval(), read_inputs(given, wrt)).op == op
 
 
 def test_the_explained_output_decides_among_branches():
@@ -321,6 +367,22 @@ def test_names_of_wrapped_models_hold(prefix):
     assert layer.name == "layer2"
 
 
+def test_operations_are_named_as_the_default_layer_says():
+    model, inputs = networks.functional_cnn(), inputs_for(networks.functional_cnn)
+    found = resolve_layers(model, ["relu[0]", "conv1", "relu[1]"], inputs)
+    assert [layer.op for layer in found] == [("relu", 0), None, ("relu", 1)]
+    assert found[2] == default(model, inputs)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [("relu[2]", "relu runs 2 times, counted from 0"), ("gelu[0]", "it runs clone, conv2d, fl")],
+)
+def test_operations_that_do_not_run(layer, message):
+    with pytest.raises(InvalidInputError, match=message):
+        resolve_layers(networks.functional_cnn(), layer, inputs_for(networks.functional_cnn))
+
+
 def test_call_and_reshape_are_handed_on():
     model, inputs = networks.reused_block(), inputs_for(networks.reused_block)
     (layer,) = resolve_layers(model, "block", inputs, call=0, reshape=torch.relu)
@@ -330,10 +392,11 @@ def test_call_and_reshape_are_handed_on():
 
 
 WRONG = {
-    "unknown": ("layer9", r"no layer 'layer9'.*'layer2', 'layer1'|no layer 'layer9'.*'layer1'"),
+    "unknown": ("layer9", r"no layer 'layer9'; near are 'layer[12]', 'layer[12]'"),
     "a part of a name": ("1.conv2", "'layer1.1.conv2', 'layer2.1.conv2'"),
     "too deep": ("layer2.1.conv2.weight", "near are 'layer2.1.conv2'"),
     "brackets": ("layer2[1].conv2", "near are 'layer2.1.conv2'"),
+    "an index": ("layer2[1]", "near are 'layer2.1'"),
     "capitals": ("Layer2", "near are 'layer2'"),
     "nothing like it": ("transformer_blocks", "it holds 'conv1', 'bn1'"),
     "the empty name": ("", "no layer ''"),

@@ -418,5 +418,5 @@ def test_an_unknown_method_names_the_near_one() -> None:
 
 def test_options_of_a_method_are_checked() -> None:
     model, images = parts()
-    with pytest.raises(InvalidInputError, match="gradcam.*window"):
+    with pytest.raises(InvalidInputError, match=r"gradcam.*window"):
         fastxai.explain(model, images, {"gradcam": {"window": 3}})

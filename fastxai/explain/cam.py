@@ -6,6 +6,7 @@ and its kin from the gradient of the target's score by the feature maps A^k.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,29 +38,42 @@ class _CAM(LayerExplainer):
         """Without the ReLU negative values speak against the target."""
         return not self.cut_by_relu
 
-    def compute(self, session: Session) -> dict[str, Maps]:
+    def each(self, session: Session) -> Iterator[dict[str, Maps]]:
         """One weighted sum a layer and target."""
         return cams(session, session.layers_of(self), self.formula, self.cut_by_relu)
 
 
-def cams(session: Session, layers: list[Layer], formula: str, relu: bool) -> dict[str, Maps]:
-    """Maps of the gradient family, for every layer and target."""
-    targets = range(session.n_targets)
-    return {
-        layer.name: _stacked([_by_gradient(session, layer, k, formula, relu) for k in targets])
-        for layer in layers
+def cams(
+    session: Session, layers: list[Layer], formula: str, relu: bool
+) -> Iterator[dict[str, Maps]]:
+    """Maps of the gradient family, target by target, for every layer."""
+    activations = {
+        layer: [_array(activation) for activation in session.activations(layer)] for layer in layers
     }
+    for k in range(session.n_targets):
+        yield {
+            layer.name: _by_gradient(
+                session, arrays, session.layer_gradients(layer, k), formula, relu
+            )
+            for layer, arrays in activations.items()
+        }
 
 
-def _by_gradient(session: Session, layer: Layer, k: int, formula: str, relu: bool) -> Maps:
-    """Maps of the k-th target: (N, *spatial), the rest (N,)."""
-    coarse, zero = [], torch.ones(len(session), dtype=torch.bool)
-    for activation, gradient in session.layer_gradients(layer, k):
+def _by_gradient(
+    session: Session,
+    activations: list[_Array],
+    gradients: list[Tensor | None],
+    formula: str,
+    relu: bool,
+) -> Maps:
+    """Maps of one target, from each call of a layer."""
+    coarse, zero = [], torch.ones(len(session), dtype=torch.bool, device="cpu")
+    for activation, gradient in zip(activations, gradients, strict=True):
         if gradient is None:
             coarse.append(np.zeros((len(session), *activation.shape[2:]), np.float32))
             continue
         zero &= (gradient.flatten(1) == 0).all(1).cpu()
-        coarse.append(select("cpu").cam_maps(_array(activation), _array(gradient), formula))
+        coarse.append(select("cpu").cam_maps(activation, _array(gradient), formula))
     return _upsampled(coarse, zero, session, relu)
 
 
@@ -70,7 +84,7 @@ def _array(tensor: Tensor) -> _Array:
 
 
 def _upsampled(coarse: list[_Array], zero: Tensor, session: Session, relu: bool) -> Maps:
-    """The sum over the calls of a layer, cut and brought to the size of the images.
+    """The sum over the calls of a layer, cut and brought to the size of the images: one target.
 
     Calls at different scales are brought to one size first.
     """
@@ -79,14 +93,9 @@ def _upsampled(coarse: list[_Array], zero: Tensor, session: Session, relu: bool)
         coarse = [kernels.upsample(c, size, False) for c in coarse]
     total = coarse[0] if len(coarse) == 1 else np.sum(coarse, axis=0)
     flat = total.reshape(len(total), -1)
-    values = torch.from_numpy(kernels.upsample(total, size, relu)).to(device)
-    low, high = torch.from_numpy(flat.min(1)).to(device), torch.from_numpy(flat.max(1)).to(device)
-    return Maps(values, low, high, zero.to(device))
-
-
-def _stacked(maps: list[Maps]) -> Maps:
-    """Targets along the second axis."""
-    return Maps(*(torch.stack(list(column), 1) for column in zip(*maps, strict=True)))
+    values = torch.from_numpy(kernels.upsample(total, size, relu))
+    found = (values, torch.from_numpy(flat.min(1)), torch.from_numpy(flat.max(1)), zero)
+    return Maps(*(tensor.to(device)[:, None] for tensor in found))
 
 
 class GradCAM(_CAM):
@@ -231,22 +240,25 @@ class CAM(_CAM):
     ) -> None:
         super().__init__(model, layer, relu=relu, **options)
 
-    def compute(self, session: Session) -> dict[str, Maps]:
+    def each(self, session: Session) -> Iterator[dict[str, Maps]]:
         """One weighted sum a layer and target."""
-        return {
-            layer.name: _stacked([self._maps(session, layer, k) for k in range(session.n_targets)])
-            for layer in session.layers_of(self)
-        }
-
-    def _maps(self, session: Session, layer: Layer, k: int) -> Maps:
-        activation = session.activations(layer)[-1]
-        weights = _classifier(self.model, activation, session.output.detach(), layer.name)
-        by_output = session.output_gradient(k)
-        assert by_output is not None
-        by_channel = by_output.to(weights.dtype) @ weights
-        coarse = select("cpu").weighted_sum(_array(activation), _array(by_channel))
-        zero = torch.zeros(len(session), dtype=torch.bool)
-        return _upsampled([coarse], zero, session, self.cut_by_relu)
+        output, found = session.output.detach(), {}
+        for layer in session.layers_of(self):
+            activation = session.activations(layer)[-1]
+            weights = _classifier(self.model, activation, output, layer.name)
+            found[layer.name] = (_array(activation), weights)
+        zero = torch.zeros(len(session), dtype=torch.bool, device="cpu")
+        for k in range(session.n_targets):
+            by_output = session.output_gradient(k)
+            assert by_output is not None
+            coarse = {
+                name: select("cpu").weighted_sum(array, _array(by_output.to(weights) @ weights))
+                for name, (array, weights) in found.items()
+            }
+            yield {
+                name: _upsampled([maps], zero, session, self.cut_by_relu)
+                for name, maps in coarse.items()
+            }
 
 
 def _classifier(model: nn.Module, activation: Tensor, output: Tensor, layer: str) -> Tensor:
@@ -265,8 +277,10 @@ def _classifier(model: nn.Module, activation: Tensor, output: Tensor, layer: str
         if output.ndim != 2 or matrix.shape != (output.shape[1], channels):
             continue
         bias = 0.0 if module.bias is None else module.bias.detach().double()
-        difference = (pooled @ matrix.double().T + bias - found).norm()
-        if difference <= tolerance * found.norm():
+        difference = pooled @ matrix.double().T + bias - found
+        # What is not finite fits nothing, and tells nothing: its maps get a status.
+        known = torch.isfinite(difference)
+        if difference[known].norm() <= tolerance * found[known].norm():
             return matrix.float()
     raise InvalidInputError(
         f"CAM is for networks that end in global average pooling and one linear layer: no linear "

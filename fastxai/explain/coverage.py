@@ -78,7 +78,7 @@ def unreached(outputs: Any) -> Counter[str]:
         node = waiting.pop()
         # Autograd names its nodes with a number at the end: ReluBackward0.
         kind = _NODES.get(node.name().rstrip("0123456789"))
-        from_zero = getattr(node, _BOUNDS.get(kind, ""), 0) == 0
+        from_zero = getattr(node, _BOUNDS.get(kind or "", ""), 0) == 0
         if kind is not None and from_zero:
             found[kind] += 1
         if isinstance(node, torch.autograd.function.BackwardCFunction) and not isinstance(

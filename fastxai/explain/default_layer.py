@@ -74,13 +74,15 @@ def _is_answer(trace: Trace, convolution: int, maps: list[int]) -> bool:
 def _followed(trace: Trace, convolution: int, mixing: list[int]) -> int:
     """The last result of the same size that comes of the convolution, without pooling."""
     size = trace.steps[convolution].shape[2:]
+    # Where the way to the output can not be followed, everything may lie on it.
+    used = trace.used if convolution in trace.used else frozenset(range(len(trace.steps)))
     reached, last = {convolution}, convolution
     for number in range(convolution + 1, len(trace.steps)):
         step = trace.steps[number]
-        if (trace.used and number not in trace.used) or not reached.intersection(step.parents):
+        if number not in used or not reached.intersection(step.parents):
             continue
         same = len(step.shape) == len(size) + 2 and _spatial(trace, number) == size
-        pooled = same and any(word in step.name for word in _POOLS)
+        pooled = same and any(word in step.name.lower() for word in _POOLS)
         if pooled or is_map(step, len(size)):
             continue
         reached.add(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -103,8 +103,16 @@ class Explainer:
         """Modes to enter around the forward."""
         return ()
 
+    def each(self, session: Session) -> Iterator[dict[str, Maps]] | None:
+        """Target by target the maps of one batch, (N, 1, ...), by layer name.
+
+        "" stands where a method has no layers.  Methods ask together for the gradients of one
+        target, which are forgotten before those of the next.  None: see `compute`.
+        """
+        return None
+
     def compute(self, session: Session) -> dict[str, Maps]:
-        """The maps of one batch by layer name; "" where a method has no layers."""
+        """The maps of one batch, (N, K, ...), of a method that does not go target by target."""
         raise NotImplementedError
 
 
@@ -118,6 +126,11 @@ class LayerExplainer(Explainer):
         super().__init__(model, **options)
         if call is not None:
             check_whole("call", call, 0)
+        if reshape is not None and not callable(reshape):
+            raise InvalidInputError(
+                f"reshape={reshape!r}: give a function that makes (N, C, *spatial) of the "
+                "layer's output"
+            )
         self.layer, self.call, self.reshape = layer, call, reshape
 
     def resolve(self, inputs: Inputs) -> list[Layer]:
@@ -169,12 +182,32 @@ class _Batch:
 
     def __init__(self, session: Session) -> None:
         explainers = session.plan.explainers
-        self.maps = {e.name: e.compute(session) for e in explainers if not e.black_box}
+        steps = {e.name: step for e in explainers if (step := e.each(session)) is not None}
+        parts: dict[str, list[dict[str, Maps]]] = {name: [] for name in steps}
+        for k in range(session.n_targets if steps else 0):
+            for name, step in steps.items():
+                parts[name].append(next(step))
+            session.forget(k)
+        self.maps = {name: _joined(part) for name, part in parts.items()}
+        rest = [e for e in explainers if e.name not in steps]
+        self.maps |= {e.name: e.compute(session) for e in rest if not e.black_box}
         session.release()
-        self.maps |= {e.name: e.compute(session) for e in explainers if e.black_box}
+        self.maps |= {e.name: e.compute(session) for e in rest if e.black_box}
         self.classes = session.targets.classes.cpu()
         self.scores = session.targets.probabilities(session.output).float().cpu()
         self.single = session.targets.single
+        self.finite = session.finite
+
+
+def _joined(parts: list[dict[str, Maps]]) -> dict[str, Maps]:
+    """All targets, along the second axis."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = {layer: zip(*(part[layer] for part in parts), strict=True) for layer in parts[0]}
+    return {
+        layer: Maps(*(torch.cat(tensors, 1) for tensors in column))
+        for layer, column in columns.items()
+    }
 
 
 def _all_batches(plan: Plan, inputs: Inputs, request: Request) -> list[_Batch]:
@@ -214,23 +247,27 @@ def _put_together(
     explainers: Sequence[Explainer], batches: list[_Batch], inputs: Inputs
 ) -> Explanations:
     single = batches[0].single
+    finite = torch.cat([batch.finite for batch in batches])
     results = {}
     for explainer in explainers:
         by_layer = {
-            layer: _explanation(explainer, [b.maps[explainer.name][layer] for b in batches])
+            layer: _explanation(explainer, [b.maps[explainer.name][layer] for b in batches], finite)
             for layer in batches[0].maps[explainer.name]
         }
         results[explainer.name] = _as_asked(explainer, by_layer, single, inputs.numpy)
     classes = torch.cat([batch.classes for batch in batches]).numpy()
     scores = torch.cat([batch.scores for batch in batches]).numpy()
-    images = inputs.images.cpu().numpy() if inputs.numpy else inputs.images
+    images = inputs.images.cpu().float().numpy() if inputs.numpy else inputs.images
     return Explanations(results, classes, scores, images, single)
 
 
-def _explanation(explainer: Explainer, parts: list[Maps]) -> tuple[Tensor, Any, Tensor, Tensor]:
-    """Maps, status, minimum and maximum of all batches, (N, K, ...)."""
+def _explanation(
+    explainer: Explainer, parts: list[Maps], finite: Tensor
+) -> tuple[Tensor, Any, Tensor, Tensor]:
+    """Maps, status, minimum and maximum of all batches, (N, K, ...); which scores are finite."""
     values, low, high, zero = (torch.cat(list(column)) for column in zip(*parts, strict=True))
-    finite = torch.isfinite(low) & torch.isfinite(high)
+    finite = finite.to(low.device) & torch.isfinite(low) & torch.isfinite(high)
+    finite &= torch.isfinite(values.flatten(2)).all(2)
     status = np.full(tuple(low.shape), OK, dtype="<U16")
     if explainer.cut_by_relu:
         status[(high <= 0).cpu().numpy()] = "empty_after_relu"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,15 @@ OK = "ok"
 _REMEDIES = {
     "empty_after_relu": "nothing at this layer speaks for the target; relu=False shows what "
     "speaks against it, another layer or target may show more",
-    "zero_gradient": "the target's score does not depend on this layer (patch tokens after the "
-    "last attention, a saturated output); their maps are NaN: choose an earlier layer",
-    "nonfinite": "activations or gradients hold NaN or inf",
+    "zero_gradient": "the target's score does not depend on what is looked at (patch tokens after "
+    "the last attention, a saturated output, units that are off); their maps are NaN: choose "
+    "an earlier layer or another target",
+    "nonfinite": "the score, activations or gradients hold NaN or inf: look for the first layer "
+    "that gives them, and at the range of the images",
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """The maps of one method.
 
@@ -53,6 +56,15 @@ class Explanation:
     maximum: Any
     signed: bool
 
+    def __repr__(self) -> str:
+        """Method, shapes and the number of maps of each status; no numbers."""
+        by_layer = self.maps if isinstance(self.maps, dict) else {"": self.maps}
+        shapes = ", ".join(f"{name} {tuple(maps.shape)}".strip() for name, maps in by_layer.items())
+        tables = self.status.values() if isinstance(self.status, dict) else [self.status]
+        counts = Counter(status for table in tables for status in table.ravel().tolist())
+        listed = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return f"Explanation({self.method!r}, maps {shapes}; {listed})"
+
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers, if there are several."""
@@ -73,7 +85,7 @@ class Explanation:
         return lines
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanations(Mapping[str, Explanation]):
     """What several methods made of the same images: a mapping from a method's name to its maps.
 
@@ -89,11 +101,16 @@ class Explanations(Mapping[str, Explanation]):
         Whether each image has one target, so that maps have no axis of targets.
     """
 
-    results: dict[str, Explanation] = field(repr=False)
+    results: dict[str, Explanation]
     classes: NDArray[np.int64]
     scores: NDArray[np.float32]
-    images: Any = field(repr=False)
+    images: Any
     single: bool = True
+
+    def __repr__(self) -> str:
+        """The methods, and how many images and targets."""
+        n, k = self.classes.shape
+        return f"Explanations({', '.join(self.results)}; {n} images, {k} targets each)"
 
     def __getitem__(self, name: str) -> Explanation:
         try:

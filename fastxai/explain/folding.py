@@ -50,24 +50,31 @@ def fast_copy(
         warn(f"fast=True wants a torch module, not a {type(model).__name__}: it runs as it is")
         return None
     few = min(2, len(inputs))
-    trial = inputs.part(0, few)
-    try:
-        made = copy.deepcopy(model)
-        for conv, norm in folding_pairs(made, trial, select):
-            _fold(made, conv, norm)
-        if trial.images.ndim == 4:
-            made = made.to(memory_format=torch.channels_last)
-        call = caller(made)
-        found = plain_forward(call, trial, select)
-    except Exception as error:  # whatever a module may have against being copied
-        if out_of_memory(error):
-            raise
-        warn(f"fast=True: the model can not be copied and changed ({error}); it runs as it is")
-        return None
-    if not close(found, output[:few]):
-        warn("fast=True: the changed copy gives other outputs than the model, which runs instead")
-        return None
-    return made, lambda changed: plain_forward(call, changed, select)
+    trial, why = inputs.part(0, few), ""
+    # A class derived from a convolution may do as that does, or anything else.
+    for derived in (True, False):
+        try:
+            made = _folded(model, trial, select, derived)
+            call = caller(made)
+            found = plain_forward(call, trial, select)
+        except Exception as error:  # whatever a module may have against being copied
+            why = "too little memory" if out_of_memory(error) else str(error)
+            continue
+        if close(found, output[:few]):
+            return made, lambda changed, call=call: plain_forward(call, changed, select)
+        why = "its outputs are others"
+    warn(f"fast=True: no changed copy can stand for the model ({why}), which runs as it is")
+    return None
+
+
+def _folded(model: nn.Module, trial: Inputs, select: Any, derived: bool) -> nn.Module:
+    """The copy."""
+    made = copy.deepcopy(model)
+    for conv, norm in folding_pairs(made, trial, select, derived):
+        _fold(made, conv, norm)
+    if trial.images.ndim == 4:
+        made = made.to(memory_format=torch.channels_last)
+    return made
 
 
 class _Uses(TorchFunctionMode):
@@ -92,8 +99,13 @@ class _Uses(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def folding_pairs(model: nn.Module, inputs: Inputs, select: Any = None) -> list[Pair]:
-    """Each batch norm that can be folded, behind its convolution, by a trial run."""
+def folding_pairs(
+    model: nn.Module, inputs: Inputs, select: Any = None, derived: bool = False
+) -> list[Pair]:
+    """Each batch norm that can be folded, behind its convolution, by a trial run.
+
+    ``derived``: behind convolutions of derived classes, too.
+    """
     uses, runs, follows = _Uses(), Counter[nn.Module](), dict[nn.Module, int]()
 
     def after_conv(module: nn.Module, _: Any, result: Any) -> None:
@@ -107,7 +119,7 @@ def folding_pairs(model: nn.Module, inputs: Inputs, select: Any = None) -> list[
 
     handles = []
     for module in model.modules():
-        if type(module) in _FOLDS and _is_plain(module):
+        if _kind(module, derived) in _FOLDS and _is_plain(module):
             handles.append(module.register_forward_hook(after_conv))
         elif type(module) in _FOLDS.values() and _is_plain(module):
             handles.append(module.register_forward_pre_hook(before_norm))
@@ -121,10 +133,15 @@ def folding_pairs(model: nn.Module, inputs: Inputs, select: Any = None) -> list[
     return [
         (conv, norm)
         for (conv, norm), tensor in zip(pairs, follows.values(), strict=True)
-        if _FOLDS[type(conv)] is type(norm)
+        if _FOLDS[_kind(conv, derived)] is type(norm)
         and runs[conv] == runs[norm] == uses.counts[tensor] == 1
         and getattr(norm, "running_mean", None) is not None
     ]
+
+
+def _kind(module: nn.Module, derived: bool) -> Any:
+    bases = type(module).__mro__ if derived else (type(module),)
+    return next((base for base in bases if base in _FOLDS), type(module))
 
 
 def _is_plain(module: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -15,10 +16,10 @@ from .session import Maps, Session
 _KINDS = ("gradient", "smoothgrad", "integrated_gradients")
 
 
-def by_pixels(gradients: list[Tensor | None], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Targets stacked along the second axis: (N, K, C, *spatial), and which are zero (N, K)."""
-    found = [torch.zeros_like(like) if g is None else g for g in gradients]
-    values = torch.stack(found, 1).float().contiguous()
+def by_pixels(gradient: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
+    """As the maps of one target, (N, 1, C, *spatial), and which are zero (N, 1)."""
+    found = torch.zeros_like(like) if gradient is None else gradient
+    values = found.float().contiguous()[:, None]
     return values, (values.flatten(2) == 0).all(2)
 
 
@@ -61,7 +62,6 @@ class Saliency(Explainer):
     """
 
     name = "saliency"
-    pixels = True
 
     def __init__(
         self,
@@ -85,18 +85,20 @@ class Saliency(Explainer):
         self.noise, self.baseline, self.random_state = noise, baseline, random_state
 
     @property
+    def pixels(self) -> bool:  # type: ignore[override]
+        """The mean of gradients at other places needs none at this one."""
+        return self.kind == "gradient"
+
+    @property
     def signed(self) -> bool:  # type: ignore[override]
         """Magnitudes have no sign."""
         return not self.absolute
 
-    def compute(self, session: Session) -> dict[str, Maps]:
+    def each(self, session: Session) -> Iterator[dict[str, Maps]]:
         """The gradient, or the mean of gradients at many places."""
-        images = session.inputs.images
-        gradients = [self._gradient(session, k) for k in range(session.n_targets)]
-        values, zero = by_pixels(gradients, images)
-        if self.absolute:
-            values = values.abs().amax(2)
-        return {"": Maps.of(values, zero)}
+        for k in range(session.n_targets):
+            values, zero = by_pixels(self._gradient(session, k), session.inputs.images)
+            yield {"": Maps.of(values.abs().amax(2) if self.absolute else values, zero)}
 
     def _gradient(self, session: Session, k: int) -> Tensor | None:
         if self.kind == "gradient":
@@ -120,13 +122,18 @@ class Saliency(Explainer):
         for copy, row, sample in zip(copies, rows.tolist(), samples.tolist(), strict=True):
             # By image and sample: neither the batch nor the other images matter.
             seed = (self.random_state * 1_000_003 + session.offset + row) * 65_536 + sample
-            generator = torch.Generator().manual_seed(seed % 2**63)
+            generator = torch.Generator("cpu").manual_seed(seed % 2**63)
             spread = self.noise * (copy.max() - copy.min())
-            copy += torch.randn(copy.shape, generator=generator).to(copy) * spread
+            copy += torch.randn(copy.shape, generator=generator, device="cpu").to(copy) * spread
         return copies
 
     def _from(self, images: Tensor) -> Tensor:
-        baseline = torch.as_tensor(self.baseline).to(images)
+        try:
+            baseline = torch.as_tensor(self.baseline, device=images.device).to(images)
+        except (TypeError, ValueError, RuntimeError):
+            raise InvalidInputError(
+                f"baseline={self.baseline!r}: give a value or one image {tuple(images.shape[1:])}"
+            ) from None
         try:
             return baseline.expand_as(images)
         except RuntimeError:
@@ -165,10 +172,11 @@ class _Ruled(Explainer):
     rules = True
     rule: ClassVar[str] = ""
 
-    def compute(self, session: Session) -> dict[str, Maps]:
+    def each(self, session: Session) -> Iterator[dict[str, Maps]]:
         """One backward pass a target, all on the same forward."""
-        gradients = [session.input_gradient(k, self.rule) for k in range(session.n_targets)]
-        return {"": Maps.of(*by_pixels(gradients, session.inputs.images))}
+        for k in range(session.n_targets):
+            gradient = session.input_gradient(k, self.rule)
+            yield {"": Maps.of(*by_pixels(gradient, session.inputs.images))}
 
 
 class GuidedBackprop(_Ruled):

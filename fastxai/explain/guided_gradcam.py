@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .cam import cams
 from .explainer import LayerExplainer
 from .gradients import by_pixels
@@ -33,12 +35,13 @@ class GuidedGradCAM(LayerExplainer):
     rules = True
     cut_by_relu = True
 
-    def compute(self, session: Session) -> dict[str, Maps]:
+    def each(self, session: Session) -> Iterator[dict[str, Maps]]:
         """The product, channel by channel."""
-        gradients = [session.input_gradient(k, "guided") for k in range(session.n_targets)]
-        guided, still = by_pixels(gradients, session.inputs.images)
         found = cams(session, session.layers_of(self), "gradcam", True)
-        return {
-            layer: Maps(guided * maps.values[:, :, None], maps.low, maps.high, maps.zero | still)
-            for layer, maps in found.items()
-        }
+        for k, by_layer in enumerate(found):
+            gradient = session.input_gradient(k, "guided")
+            guided, still = by_pixels(gradient, session.inputs.images)
+            yield {
+                layer: Maps(guided * cam.values[:, :, None], cam.low, cam.high, cam.zero | still)
+                for layer, cam in by_layer.items()
+            }

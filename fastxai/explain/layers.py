@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,14 @@ from torch.overrides import TorchFunctionMode
 from ..errors import InvalidInputError
 from .default_layer import default_step
 from .inputs import Inputs
-from .probe import Trace, operation, probe
+from .operations import operation
+from .probe import Trace, probe
 from .tokens import arrangement
 
 # What a wrapper puts before the names of the model inside.
 _WRAPPERS = ("module.", "_orig_mod.")
 _NEAR = 6
+_OPERATION = re.compile(r"(\w+)\[(\d+)\]")
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def resolve_layers(
     model : Module
         Unwrapped, in eval mode.
     layer : None, str, Module, or sequence of str and Module
-        None: the default, found by one forward pass of a single image, once a model.
+        None: the default, found by one forward pass of a single image, once a model.  A name
+        such as ``"relu[1]"`` is the second relu that runs, where no module gives it.
     inputs : Inputs
         What the model will be given.
     call : int, optional
@@ -101,15 +105,15 @@ def resolve_layers(
     wanted = list(layer) if isinstance(layer, (list, tuple, set, frozenset)) else [layer]
     if not wanted:
         raise InvalidInputError("layer=[] names no layer; give names or modules, or None")
-    found = [_find(model, one) for one in wanted]
-    if reshape is not None or not _has_tokens(model):
-        layers = [Layer(name, module, None, call, reshape) for name, module in found]
-    else:
-        trace = probe(model, inputs, output)
-        layers = [
-            Layer(name, module, None, call, _arrangement(trace, name, call))
-            for name, module in found
-        ]
+    tokens = reshape is None and _has_tokens(model)
+    layers = []
+    for one in wanted:
+        if at := _named_operation(model, one):
+            layers.append(_at_operation(at, probe(model, inputs, output), reshape))
+            continue
+        name, module = _find(model, one)
+        arrange = _arrangement(probe(model, inputs, output), name, call) if tokens else reshape
+        layers.append(Layer(name, module, None, call, arrange))
     return list(dict.fromkeys(layers))
 
 
@@ -128,6 +132,30 @@ def _default(
         if call is not None:
             layer = replace(layer, call=call)
     return replace(layer, reshape=reshape or arrangement(trace, step, name))
+
+
+def _named_operation(model: nn.Module, layer: Any) -> tuple[str, int] | None:
+    """("relu", 1) of ``"relu[1]"``, which default layers without a module are called."""
+    match = _OPERATION.fullmatch(layer) if isinstance(layer, str) else None
+    # layer4[1] is Python for a module, and no operation.
+    if match is None or isinstance(getattr(model, match[1], None), (nn.Sequential, nn.ModuleList)):
+        return None
+    return match[1], int(match[2])
+
+
+def _at_operation(
+    at: tuple[str, int], trace: Trace, reshape: Callable[[Tensor], Tensor] | None
+) -> Layer:
+    name = f"{at[0]}[{at[1]}]"
+    alike = [number for number, step in enumerate(trace.steps) if step.name == at[0]]
+    for number in alike:
+        if trace.steps[number].occurrence == at[1]:
+            return Layer(name, op=at, reshape=reshape or arrangement(trace, number, name))
+    if alike:
+        hint = f"{at[0]} runs {trace.steps[alike[-1]].occurrence + 1} times, counted from 0"
+    else:
+        hint = f"it runs {', '.join(sorted({step.name for step in trace.steps[1:]}))}"
+    raise InvalidInputError(f"the model has no layer and no operation {name!r}; {hint}")
 
 
 def _find(model: nn.Module, layer: Any) -> tuple[str, nn.Module]:
@@ -200,9 +228,7 @@ class OpTap(TorchFunctionMode):
     it returns.  To be entered after other modes, so that it sees operations as they are called.
     """
 
-    def __init__(
-        self, layers: Sequence[Layer], cut: Callable[[Layer, Tensor], Tensor]
-    ) -> None:  # fmt: skip
+    def __init__(self, layers: Sequence[Layer], cut: Callable[[Layer, Tensor], Tensor]) -> None:
         super().__init__()
         self._layers: dict[str, dict[int, Layer]] = {}
         for layer in layers:
@@ -210,9 +236,7 @@ class OpTap(TorchFunctionMode):
                 self._layers.setdefault(layer.op[0], {})[layer.op[1]] = layer
         self._cut, self._counts = cut, Counter[str]()
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:  # fmt: skip
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
         wanted = self._layers.get(name := operation(func))
         if wanted is None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .._warn import warn
 from ..errors import InvalidInputError, MissingDependencyError, ModelError
 from ..io import existing_file
 from .networks import Network, efficientnet_lite0, imagenet_names
@@ -57,13 +58,17 @@ def load_network(spec: str, weights: str | Path | None = None) -> Network:
     library, colon, name = spec.partition(":")
     own = weights is None
     if spec == "efficientnet-lite0":
-        file = None if weights == "none" else weights
-        return efficientnet_lite0(file, pretrained=weights != "none")
+        if weights == "none":
+            warn(f"{spec} has random weights: its maps explain nothing")
+            return efficientnet_lite0(pretrained=False)
+        return efficientnet_lite0(weights)
     if not colon or not library or not name:
         raise InvalidInputError(f"model {spec!r} is not known: give {SPECS}")
     builders = {"torchvision": _from_torchvision, "timm": _from_timm}
     network = builders.get(library, _from_code)(*_arguments(library, name, own))
-    if weights is not None and weights != "none":
+    if weights == "none" and library in builders:
+        warn(f"{spec} has random weights: its maps explain nothing")
+    elif weights is not None and weights != "none":
         load_weights(network.model, weights)
     network.model.eval()
     return network

@@ -13,14 +13,15 @@ from ..progress import Progress
 from . import patch_operations  # noqa: F401  (fills the table of operations)
 from .inputs import Inputs
 from .patches import Known, Patch, form_of
+from .perturbed import Forward, Meter, available_memory
 from .recorder import out_of_memory
 
 if TYPE_CHECKING:
     from .occlusion import Occluder
-    from .perturbed import Forward
 
 CLOSE = 1e-4  # of the largest output: how far another way to compute it may be off
 _LARGEST = 0.5  # of the image: a window that is worth it
+_MEMORY = 0.25  # of what there is: for the feature maps of one image
 
 
 class LocalForward:
@@ -92,16 +93,25 @@ def local_forward(
     rows = occluder.write(few, buffer)
     changed = inputs.repeat(rows, buffer.to(images.dtype))
     try:
-        found, expected = local(changed), forward(changed)
+        why = _unfit(local, forward, changed)
     except Exception as error:  # whatever a model does with a tensor of another kind
-        if out_of_memory(error):
-            raise
-        progress.say(f"the whole image is computed for every window: {error}")
-        return None
-    if not close(found, expected):
-        progress.say("the whole image is computed for every window: regions alone give others")
-        return None
-    return local
+        why = "too little memory" if out_of_memory(error) else str(error)
+    if why:
+        progress.say(f"the whole image is computed for every window: {why}")
+    return None if why else local
+
+
+def _unfit(local: LocalForward, forward: Forward, changed: Inputs) -> str:
+    """Why a model can not be worked on locally; empty where it can."""
+    with Meter() as meter:
+        expected = forward(changed)
+    # What is known of an image stays as long as its windows are worked on.
+    available = available_memory(changed.images.device)
+    if available is not None and meter.total / len(changed) > _MEMORY * available:
+        return "too little memory to keep what is known of the image"
+    if not close(local(changed), expected):
+        return "regions alone give other outputs"
+    return ""
 
 
 def close(found: Tensor, expected: Tensor) -> bool:
@@ -109,4 +119,4 @@ def close(found: Tensor, expected: Tensor) -> bool:
     if found.shape != expected.shape:
         return False
     size = expected[torch.isfinite(expected)].abs().amax().item() if expected.numel() else 0.0
-    return torch.allclose(found, expected, rtol=0.0, atol=CLOSE * size, equal_nan=True)
+    return bool(torch.allclose(found, expected, rtol=0.0, atol=CLOSE * size, equal_nan=True))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import InvalidInputError
+from .sharing import alone, together
+from .state import State, lazy_names
 
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
@@ -78,35 +82,88 @@ def untouched(model: Any) -> Iterator[None]:
     """Within the block the model is in eval mode and no parameter wants a gradient.
 
     Afterwards, whatever happened, every submodule's mode, ``requires_grad``, the buffers (values
-    and identity) and the random generators are as before; ``.grad`` is never written.
+    and identity), the submodules themselves, stored tensors and the random generators are as
+    before (see `state.State`); ``.grad`` is never written.  Other threads that explain the same
+    model wait meanwhile.
+
+    Raises
+    ------
+    InvalidInputError
+        For a model with lazy modules that were never run.
     """
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    if modules and (lazy := lazy_names(model)):
+        raise InvalidInputError(
+            f"the model has parameters without a shape yet ({', '.join(lazy[:6])}): its lazy "
+            "modules take one from the first images; run the model once, model(images)"
+        )
+    parameters = [p for module in modules for p in module._parameters.values() if p is not None]
     with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=_cuda_devices(modules)))
-        stack.callback(_restore_buffers, _buffers(modules))
-        stack.callback(_restore_modes, [(module, module.training) for module in modules])
-        wanted = [p for module in modules for p in module._parameters.values() if _wants(p)]
-        stack.callback(_want_gradients, wanted)
+        stack.enter_context(alone([*modules, *parameters]))
+        for device in [None, *_cuda_devices(modules)]:
+            stack.enter_context(together(("random", device), partial(_random, device)))
+        stack.callback(State(modules).restore)
         for module in modules:
             if module.training:
                 module.training = False
-        for parameter in wanted:
-            parameter.requires_grad_(False)
+        for parameter in parameters:
+            if parameter.requires_grad and parameter.is_leaf:
+                parameter.requires_grad_(False)
         yield
+
+
+def _random(device: int | None) -> AbstractContextManager[Any]:
+    # The CPU's generator is always forked.
+    found: AbstractContextManager[Any] = torch.random.fork_rng([] if device is None else [device])
+    return found
 
 
 @contextmanager
 def plain_mode() -> Iterator[None]:
-    """Gradients can be had within the block, whatever mode the caller is in; no compiled code."""
-    with torch.inference_mode(False), torch.enable_grad(), _eagerly():
+    """Gradients can be had within the block, whatever mode the caller is in.
+
+    Compiled models run eagerly, and checkpointed segments of the reentrant kind, which refuse
+    `torch.autograd.grad`, as if they were not.
+    """
+    with torch.inference_mode(False), torch.enable_grad(), ExitStack() as stack:
+        # Importing the compiler takes a second; where it was never imported nothing is compiled.
+        if "torch._dynamo" in sys.modules:
+            stack.enter_context(together("stance", partial(_stance, "force_eager")))
+        if "torch.utils.checkpoint" in sys.modules:
+            stack.enter_context(together("checkpoint", _without_checkpoints))
+            _PLAIN.depth = getattr(_PLAIN, "depth", 0) + 1
+            stack.callback(_leave_plain)
         yield
 
 
-def _eagerly() -> AbstractContextManager[Any]:
-    # Importing the compiler takes a second; where it was never imported nothing is compiled.
-    if "torch._dynamo" in sys.modules:
-        return torch.compiler.set_stance("force_eager")  # type: ignore[no-any-return]
-    return nullcontext()
+_PLAIN = threading.local()  # depth: how often this thread is in plain_mode
+
+
+def _leave_plain() -> None:
+    _PLAIN.depth -= 1
+
+
+def _stance(name: str) -> AbstractContextManager[Any]:
+    found: AbstractContextManager[Any] = torch.compiler.set_stance(name)
+    return found
+
+
+@contextmanager
+def _without_checkpoints() -> Iterator[None]:
+    """Reentrant checkpoints of threads in `plain_mode` keep their graph; others' are as ever."""
+    function = torch.utils.checkpoint.CheckpointFunction
+    usual = function.apply
+
+    def apply(run: Callable[..., Any], preserve: bool, *arguments: Any) -> Any:
+        if getattr(_PLAIN, "depth", 0):
+            return run(*arguments)
+        return usual(run, preserve, *arguments)
+
+    function.apply = staticmethod(apply)
+    try:
+        yield
+    finally:
+        del function.apply
 
 
 def _cuda_devices(modules: list[nn.Module]) -> list[int]:
@@ -117,40 +174,3 @@ def _cuda_devices(modules: list[nn.Module]) -> list[int]:
         if tensor is not None and tensor.device.type == "cuda"
     }
     return sorted(found)
-
-
-def _wants(parameter: Tensor | None) -> bool:
-    return parameter is not None and parameter.requires_grad and parameter.is_leaf
-
-
-def _want_gradients(parameters: list[Tensor]) -> None:
-    for parameter in parameters:
-        with torch.inference_mode(parameter.is_inference()):
-            parameter.requires_grad_(True)
-
-
-def _restore_modes(modes: list[tuple[nn.Module, bool]]) -> None:
-    for module, training in modes:
-        if module.training != training:
-            module.training = training
-
-
-_Buffer = tuple[dict[str, Any], str, Tensor, Tensor]
-
-
-def _buffers(modules: list[nn.Module]) -> list[_Buffer]:
-    return [
-        (module._buffers, name, buffer, buffer.detach().clone())
-        for module in modules
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-
-
-def _restore_buffers(buffers: list[_Buffer]) -> None:
-    for owner, name, buffer, before in buffers:
-        if not torch.equal(buffer, before):
-            with torch.inference_mode(buffer.is_inference()), torch.no_grad():
-                buffer.copy_(before)
-        if owner.get(name) is not buffer:
-            owner[name] = buffer

@@ -16,9 +16,9 @@ _WORTH = 0.7  # of a map's positions: beyond it the whole is computed
 # One value from one value, whatever its place.
 _POINTWISE = """abs alias clamp clamp_ clamp_max clamp_min clamp_min_ clone contiguous detach elu
     elu_ exp gelu hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh hardtanh_ leaky_relu
-    leaky_relu_ mish mish_ neg relu relu6 relu6_ relu_ sigmoid sigmoid_ silu silu_ softplus sqrt
-    square tanh tanh_ threshold threshold_"""
-_BINARY = "add add_ div mul mul_ sub sub_"
+    leaky_relu_ log mish mish_ neg pow relu relu6 relu6_ relu_ rsqrt sigmoid sigmoid_ silu silu_
+    softplus sqrt square tanh tanh_ threshold threshold_"""
+_BINARY = "add add_ div maximum minimum mul mul_ rsub sub sub_"
 
 
 def _live(value: Any) -> bool:
@@ -36,8 +36,12 @@ def _pointwise(func: Any, args: Any, kwargs: Any) -> Patch | None:
     if not _live(x) or not x.known.is_fixed(rest):
         return None
     own = _in_place(func, x.base)
+    patch: Tensor = func(x.patch, *args[1:], **kwargs)
+    if not func._schema.is_mutable and patch.data_ptr() == _regions_of(x).data_ptr():
+        same: Patch = x  # the same memory: what is done to the one is done to the other
+        return same
     base = x.known.get(func, [x.base], rest, lambda: func(own(), *args[1:], **kwargs))
-    return _become(func, x, base, func(x.patch, *args[1:], **kwargs), x.starts)
+    return _become(func, x, base, patch, x.starts)
 
 
 def _dropout(func: Any, args: Any, kwargs: Any) -> Patch | None:
@@ -76,6 +80,21 @@ def _cat(func: Any, args: Any, kwargs: Any) -> Patch | None:
     known, bases = patches[0].known, [p.base for p in patches]
     base = known.get(func, bases, (), lambda: func(bases, 1))
     return Patch(base, func(crops, 1), starts, known)
+
+
+def _pad(func: Any, args: Any, kwargs: Any) -> Patch | None:
+    """A border of one value moves the regions."""
+    x, pads, mode = args[0], list(args[1]), args[2] if len(args) > 2 else "constant"
+    axes = x.ndim - 2
+    of_one_value = not isinstance(mode, str) or mode == "constant"
+    if not _live(x) or not of_one_value or min(pads) < 0 or len(pads) > 2 * axes:
+        return None
+    rest = (*args[1:], *kwargs.values())
+    base = x.known.get(func, [x.base], rest, lambda: func(x.base, *args[1:], **kwargs))
+    # Pairs begin with the last axis.
+    before = [0] * (axes - len(pads) // 2) + pads[-2::-2]
+    starts = [tuple(a + b for a, b in zip(at, before, strict=True)) for at in x.starts]
+    return Patch(base, _regions_of(x).clone(), starts, x.known)
 
 
 def _in_place(func: Any, base: Tensor) -> Callable[[], Tensor]:
@@ -164,9 +183,8 @@ def _steps(kernel: Sequence[int], given: dict[str, Any]) -> list[tuple[int, int,
 
 
 def _conv(func: Any, args: Any, kwargs: Any) -> Patch | None:
-    names = ("bias", "stride", "padding", "dilation", "groups")
-    given = dict(zip(names, (None, 1, 0, 1, 1), strict=True))
-    given |= dict(zip(names, args[2:], strict=False)) | kwargs
+    given: dict[str, Any] = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    given |= dict(zip(given, args[2:], strict=False)) | kwargs
     x, weight = args[0], args[1]
     if not _live(x) or isinstance(given["padding"], str) or x.ndim != weight.ndim:
         return None
@@ -182,12 +200,12 @@ def _conv(func: Any, args: Any, kwargs: Any) -> Patch | None:
 
 def _pool(func: Any, args: Any, kwargs: Any) -> Patch | None:
     average = "avg" in func._schema.name
-    names = ("stride", "padding", "dilation", "ceil_mode")
-    given: dict[str, Any] = {"stride": (), "padding": 0, "dilation": 1, "ceil_mode": False}
+    given: dict[str, Any] = {"stride": (), "padding": 0}
     if average:
-        names = ("stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
-        given = {"stride": (), "padding": 0, "ceil_mode": False, "count_include_pad": True}
-    given |= dict(zip(names, args[2:], strict=False)) | kwargs
+        given |= {"ceil_mode": False, "count_include_pad": True, "divisor_override": None}
+    else:
+        given |= {"dilation": 1, "ceil_mode": False}
+    given |= dict(zip(given, args[2:], strict=False)) | kwargs
     x = args[0]
     if not _live(x):
         return None
@@ -213,4 +231,5 @@ OPERATIONS.update(dict.fromkeys(_BINARY.split(), _binary))
 OPERATIONS.update(dict.fromkeys(["conv1d", "conv2d", "conv3d"], _conv))
 OPERATIONS.update(dict.fromkeys(["max_pool1d", "max_pool2d", "max_pool3d"], _pool))
 OPERATIONS.update(dict.fromkeys(["avg_pool2d", "avg_pool3d"], _pool))
-OPERATIONS.update({"batch_norm": _batch_norm, "cat": _cat, "dropout": _dropout})
+OPERATIONS.update(dict.fromkeys(["dropout", "dropout_", "feature_dropout"], _dropout))
+OPERATIONS.update({"batch_norm": _batch_norm, "cat": _cat, "constant_pad_nd": _pad, "pad": _pad})

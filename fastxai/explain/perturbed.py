@@ -62,7 +62,7 @@ def _is_module(model: Any) -> bool:
     return isinstance(model, nn.Module)
 
 
-class _Meter(TorchDispatchMode):
+class Meter(TorchDispatchMode):
     """Bytes of what operations return: all of them, and the largest."""
 
     def __init__(self) -> None:
@@ -77,6 +77,13 @@ class _Meter(TorchDispatchMode):
                 self.total += size
                 self.largest = max(self.largest, size)
         return found
+
+
+def available_memory(device: Any) -> int | None:
+    """Bytes that tensors on a device may still take; None where nobody knows."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return system.available_memory()
 
 
 class Perturbed:
@@ -151,7 +158,7 @@ class Perturbed:
     def _one(self, first: int, last: int, fill: Fill, measured: bool) -> Tensor:
         images, rows = self._filled(first, last, fill)
         inputs = self._inputs.repeat(rows, images)
-        with nullcontext() if measured else _Meter() as meter:
+        with nullcontext() if measured else Meter() as meter:
             try:
                 output = self._forward(inputs)
             except ModelError:
@@ -176,16 +183,13 @@ class Perturbed:
         rows = fill(first, last, buffer)
         return buffer.to(like.device, like.dtype), rows.to(like.device)
 
-    def _best(self, meter: _Meter, n: int) -> int:
+    def _best(self, meter: Meter, n: int) -> int:
         """Images a batch by what ``n`` of them took."""
         device = self._inputs.images.device
         best = _MOST.get(device.type, 32)
-        if device.type == "cuda":
-            available: int | None = torch.cuda.mem_get_info(device)[0]
-        else:
-            available = system.available_memory()
+        if device.type != "cuda":
             best = min(best, _LARGEST * n // max(1, meter.largest))
-        if available is not None:
+        if (available := available_memory(device)) is not None:
             best = min(best, available * n // max(1, meter.total))
         return max(1, best)
 

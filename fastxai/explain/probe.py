@@ -8,32 +8,19 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from ..errors import FastxaiError, InvalidInputError, ModelError
 from .inputs import Inputs
+from .operations import OperationLog, Step, tensors_in
 from .outputs import select_output
-
-
-class Step(NamedTuple):
-    """An operation: torch's name for it, which of that name, what came out, from what steps.
-
-    ``shape`` is () where several tensors came out; ``over`` counts the axes that a layer norm
-    normalises together.
-    """
-
-    name: str
-    occurrence: int
-    shape: tuple[int, ...]
-    parents: tuple[int, ...]
-    over: int = 0
 
 
 class Return(NamedTuple):
@@ -51,7 +38,8 @@ class Trace:
     Attributes
     ----------
     steps : tuple of Step
-        In order of execution; a step's number is its place here.
+        In order of execution; a step's number is its place here.  The first stands for the
+        images as they are given.
     returns : tuple of Return
         In order of execution, inner modules before those that hold them.
     calls : mapping of str to int
@@ -70,18 +58,24 @@ class Trace:
     outputs: tuple[int, ...]
     image: tuple[int, ...]
     n: int = 1
-    children: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
-    used: frozenset[int] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def children(self) -> tuple[tuple[int, ...], ...]:
+        """Of each step those that take its result."""
         children: list[list[int]] = [[] for _ in self.steps]
         for number, step in enumerate(self.steps):
             for parent in step.parents:
                 children[parent].append(number)
-        object.__setattr__(self, "children", tuple(map(tuple, children)))
-        object.__setattr__(
-            self, "used", _reached(self.outputs, [step.parents for step in self.steps])
-        )
+        return tuple(map(tuple, children))
+
+    @cached_property
+    def used(self) -> frozenset[int]:
+        """The steps on the way from the images to the output; those of other inputs are not.
+
+        Where that way can not be followed, all that lead to the output.
+        """
+        used = _reached(self.outputs, [step.parents for step in self.steps])
+        return used & (self.after(0) | {0}) or used
 
     def after(self, step: int) -> frozenset[int]:
         """The steps that a step leads to."""
@@ -153,15 +147,17 @@ def probe(model: nn.Module, inputs: Inputs, output: Any = None) -> Trace:
 
 def _trace(model: nn.Module, inputs: Inputs, output: Any) -> Trace:
     """Run the model once, under a mode that logs operations and hooks that log modules."""
-    log = _Log()
+    log = OperationLog()
     returns: list[Return] = []
     calls: Counter[str] = Counter()
 
     def note(name: str) -> Any:
         def hook(module: Any, arguments: Any, found: Any) -> None:
             first = found[0] if isinstance(found, (tuple, list)) and found else found
-            step = log.step_of(first) if isinstance(first, Tensor) else None
-            if step is not None:
+            if isinstance(first, Tensor):
+                step = log.step_of(first)
+                if step is None:
+                    step = log.unseen(type(module).__name__, arguments, first)
                 returns.append(Return(name, calls[name], step))
             calls[name] += 1
 
@@ -171,6 +167,7 @@ def _trace(model: nn.Module, inputs: Inputs, output: Any) -> Trace:
         for name, module in model.named_modules():
             if name:
                 stack.callback(module.register_forward_hook(note(name)).remove)
+        log.unseen("images", (), inputs.images)
         stack.enter_context(torch.no_grad())
         stack.enter_context(log)
         found = _answer(model, inputs)
@@ -198,77 +195,4 @@ def _explained(found: Any, output: Any, n: int) -> list[Tensor]:
     try:
         return [select_output(found, output, n)]
     except InvalidInputError:
-        return list(_tensors(found, attributes=True))
-
-
-class _Log(TorchFunctionMode):
-    """Writes down every operation on tensors."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.steps: list[Step] = []
-        self._counts: Counter[str] = Counter()
-        # By identity, and weakly: a trace must not keep every activation in memory.
-        self._made: dict[int, tuple[weakref.ref[Tensor], int]] = {}
-
-    def step_of(self, tensor: Tensor) -> int | None:
-        """The last step that made or changed the tensor."""
-        reference, step = self._made.get(id(tensor), (None, None))
-        return step if reference is not None and reference() is tensor else None
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:  # fmt: skip
-        given = list(_tensors((args, kwargs or {})))
-        before = [_version(tensor) for tensor in given]
-        found = func(*args, **(kwargs or {}))
-        name = operation(func)
-        occurrence = self._counts[name]
-        self._counts[name] += 1
-        same = [t for t, version in zip(given, before, strict=True) if _version(t) == version]
-        made = [t for t in _tensors(found) if not _among(t, same)]
-        # What was changed without being returned: x[:, 0] = ..., and what x is a view of.
-        changed = [t for t in given if not _among(t, same) and not _among(t, made)]
-        bases = [t._base for t in [*made, *changed] if _among(t, given) and t._base is not None]
-        if made or changed:
-            parents = {step for t in given if (step := self.step_of(t)) is not None}
-            shape = tuple(one[0].shape) if len(one := made or changed) == 1 else ()
-            for tensor in [*made, *changed, *bases]:
-                self._made[id(tensor)] = (weakref.ref(tensor), len(self.steps))
-            over = _normalised(args, kwargs or {}) if name.endswith("_norm") else 0
-            self.steps.append(Step(name, occurrence, shape, tuple(sorted(parents)), over))
-        return found
-
-
-def operation(func: Any) -> str:
-    """torch's name of an operation: relu, conv2d, add, __getitem__, ..."""
-    return str(getattr(func, "__name__", type(func).__name__))
-
-
-def _normalised(args: Any, kwargs: Any) -> int:
-    """How many axes a layer norm goes over; other norms are not asked."""
-    axes = kwargs.get("normalized_shape", args[1] if len(args) > 1 else ())
-    return len(axes) if isinstance(axes, (tuple, list)) else 0
-
-
-def _among(tensor: Tensor, others: list[Tensor]) -> bool:
-    return any(tensor is other for other in others)
-
-
-def _version(tensor: Tensor) -> int:
-    """Counts changes in place; inference tensors do not count."""
-    return 0 if tensor.is_inference() else int(tensor._version)
-
-
-def _tensors(found: Any, attributes: bool = False, depth: int = 4) -> Iterator[Tensor]:
-    """All tensors in nested tuples, lists and mappings (and attributes of other objects)."""
-    if isinstance(found, Tensor):
-        yield found
-    elif depth and isinstance(found, Mapping):
-        for value in found.values():
-            yield from _tensors(value, attributes, depth - 1)
-    elif depth and isinstance(found, (tuple, list)):
-        for value in found:
-            yield from _tensors(value, attributes, depth - 1)
-    elif depth and attributes and hasattr(found, "__dict__"):
-        yield from _tensors(vars(found), attributes, depth - 1)
+        return list(tensors_in(found, attributes=True))

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._checks import check_whole
 from ..errors import InvalidInputError, NoGradientError
 from .explainer import Explainer
 from .gradients import Projection
-from .inputs import read_inputs
+from .inputs import read_inputs, spatial_axes
 from .layers import Layer, resolve_layers
 from .model import caller, place_of, plain_mode, untouched
 from .recorder import record
@@ -20,9 +21,12 @@ from .rules import ReLURules
 def project(explainer: Explainer, images: Any, layer: Any, unit: int | None) -> Projection:
     """See `DeconvNet.project`."""
     model = explainer.model
+    if unit is not None:
+        check_whole("unit", unit, 0)
     with plain_mode(), untouched(model):
         device, dtype = place_of(model)
-        inputs = read_inputs(images, explainer.wrt, device=device, dtype=dtype)
+        axes = spatial_axes(model)
+        inputs = read_inputs(images, explainer.wrt, device=device, dtype=dtype, spatial=axes)
         layers = resolve_layers(model, layer, inputs, output=explainer.output)
         if len(layers) != 1:
             raise InvalidInputError(f"give one layer, not {len(layers)}")
@@ -58,7 +62,7 @@ def _strongest(layer: Layer, activation: Tensor, unit: int | None) -> tuple[Tens
             f"layer {layer.name!r} gives {tuple(maps.shape)}: choose one that gives feature maps"
         )
     n, channels, *space = maps.shape
-    if unit is not None and not 0 <= unit < channels:
+    if unit is not None and unit >= channels:
         raise InvalidInputError(f"unit={unit}: layer {layer.name!r} has units 0 to {channels - 1}")
     rows = torch.arange(n, device=maps.device)
     flat = maps.reshape(n, channels, -1)

@@ -7,8 +7,10 @@ nothing, since no parameter wants a gradient while we record (see `model.untouch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from copy import copy
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor
 from ..errors import FastxaiError, InvalidInputError, ModelError, NoGradientError
 from .inputs import Inputs
 from .layers import Layer, OpTap
+from .model import place_of
 from .outputs import select_output
 from .rules import ReLURules
 
@@ -55,10 +58,13 @@ class Recording:
                     found = torch.autograd.grad(score, wanted, retain_graph=True, allow_unused=True)
         except (torch.OutOfMemoryError, MemoryError):
             raise
-        except RuntimeError as error:
+        except FastxaiError:
+            raise
+        except Exception as error:  # of hooks and functions of the user's own, too
             if out_of_memory(error):
                 raise
-            raise ModelError(f"the model can not be differentiated: {error}") from error
+            what = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "
+            raise ModelError(f"the model can not be differentiated: {what}{error}") from error
         by_id = {id(tensor): gradient for tensor, gradient in zip(wanted, found, strict=True)}
         return [by_id.get(id(tensor)) for tensor in of]
 
@@ -102,14 +108,19 @@ def record(
     if input_graph:
         images.requires_grad_()
     recording = Recording(images, rules)
-    cut = _Cut(recording)
+    cut = _Cut(recording, input_graph)
     operations = [layer for layer in layers if layer.op is not None]
-    with rules or nullcontext():
-        # Hooks and taps see this forward only, not those that methods make later.
-        with ExitStack() as stack:
-            for layer in layers:
-                if layer.module is not None and layer.op is None:
-                    stack.callback(layer.module.register_forward_hook(cut.hook(layer)).remove)
+    with rules or nullcontext(), ExitStack() as hooks:
+        for layer in layers:
+            if layer.module is not None and layer.op is None:
+                if isinstance(layer.module, torch.jit.ScriptModule):
+                    raise InvalidInputError(
+                        f"layer {layer.name!r} is scripted or traced, and its activation can not "
+                        "be reached; choose a layer that is not"
+                    )
+                hooks.callback(layer.module.register_forward_hook(cut.hook(layer)).remove)
+        # Taps and cuts see this forward only, not those that methods make later.
+        with ExitStack() as stack, cut:
             for tap in taps:
                 stack.enter_context(tap)
             if operations:
@@ -122,11 +133,22 @@ def record(
 
 
 class _Cut:
-    """Makes the activation of a layer the beginning of the graph, or notes it on the way."""
+    """Makes the activation of a layer the beginning of the graph, or notes it on the way.
 
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
+    At work in one forward of one thread.  The hooks stay for the backward passes, in which
+    checkpointed segments run again and must do what they did.
+    """
+
+    def __init__(self, recording: Recording, input_graph: bool) -> None:
+        self._recording, self._input_graph = recording, input_graph
         self._calls: dict[Layer, int] = {}
+        self._thread: int | None = None
+
+    def __enter__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        self._thread = None
 
     def __call__(self, layer: Layer, tensor: Tensor) -> Tensor:
         number = self._calls.get(layer, 0)
@@ -138,28 +160,30 @@ class _Cut:
                 f"layer {layer.name!r} gives {tensor.dtype} numbers, which have no gradient; "
                 "choose a layer that gives feature maps"
             )
-        # Inside a no_grad block of the model's own the mode holds to the end of that block.
-        torch.set_grad_enabled(True)
-        if not tensor.requires_grad:
-            tensor = (tensor.clone() if tensor.is_inference() else tensor.detach()).requires_grad_()
+        # A graph before the first cut leads to tensors that are no parameters: nobody asks there.
+        below = self._input_graph or bool(self._recording.activations)
+        tensor = self._begun(tensor, keep=below)
         self._recording.activations.setdefault(layer, []).append(tensor)
         # What follows may work in place: it gets a copy, the recorded values stay.
         return tensor.clone()
 
+    @staticmethod
+    def _begun(tensor: Tensor, keep: bool = True) -> Tensor:
+        # Inside a no_grad block of the model's own the mode holds to the end of that block.
+        torch.set_grad_enabled(True)
+        if keep and tensor.requires_grad:
+            return tensor
+        return (tensor.clone() if tensor.is_inference() else tensor.detach()).requires_grad_()
+
     def hook(self, layer: Layer) -> Callable[..., Any]:
-        """A forward hook that replaces the layer's output, or the first tensor in it."""
+        """A forward hook that replaces the layer's output, or the first floating tensor in it."""
 
         def replace(module: Any, arguments: Any, output: Any) -> Any:
-            if isinstance(output, Tensor):
-                return self(layer, output)
-            if isinstance(output, (tuple, list)) and output and isinstance(output[0], Tensor):
-                changed = [self(layer, output[0]), *output[1:]]
-                make = getattr(type(output), "_make", type(output))  # named tuples, too
-                return make(changed)
-            raise InvalidInputError(
-                f"layer {layer.name!r} returns a {type(output).__name__} and no tensor; "
-                "choose a module inside of it"
-            )
+            if self._thread == threading.get_ident():
+                return _with_first(output, lambda tensor: self(layer, tensor), layer)
+            if torch._C._current_graph_task_id() != -1 and layer.call is None:
+                return _with_first(output, lambda tensor: self._begun(tensor).clone(), layer)
+            return None  # somebody else's forward
 
         return replace
 
@@ -177,13 +201,50 @@ class _Cut:
                     f"layer {layer.name!r} did not run in the forward pass of these images; "
                     "choose one that does (a model may keep modules for training only)"
                 )
-        if (layers or input_graph) and not self._recording.output.requires_grad:
-            start = f"layer {layers[0].name!r}" if layers and not input_graph else "the images"
+        output, images = self._recording.output, self._recording.images
+        cut = input_graph and not leads_to(output, images)
+        if cut or (layers and not output.requires_grad):
+            start = "the images" if cut else f"layer {layers[0].name!r}"
             raise NoGradientError(
                 f"no gradient leads from the output back to {start}: the model cuts the graph "
                 "after it, by torch.no_grad, detach, argmax or a detour over NumPy; choose a "
                 "layer behind that place, or a method that needs only answers (Occlusion, RISE)"
             )
+
+
+def _with_first(output: Any, change: Callable[[Tensor], Tensor], layer: Layer) -> Any:
+    """The output with its tensor changed; of tuples, lists and mappings the first floating one."""
+    if isinstance(output, Tensor):
+        return change(output)
+    mapping = isinstance(output, Mapping)
+    if mapping or isinstance(output, (tuple, list)):
+        for key, value in output.items() if mapping else enumerate(output):
+            if isinstance(value, Tensor) and value.is_floating_point():
+                if not isinstance(output, tuple):
+                    changed = copy(output)
+                    changed[key] = change(value)
+                    return changed
+                make = getattr(type(output), "_make", type(output))  # named tuples, too
+                return make([*output[:key], change(value), *output[key + 1 :]])
+    raise InvalidInputError(
+        f"layer {layer.name!r} returns a {type(output).__name__} without a tensor of floats in "
+        "its first level; choose a module inside of it"
+    )
+
+
+def leads_to(output: Tensor, leaf: Tensor) -> bool:
+    """Whether the graph of an output goes back to a leaf."""
+    waiting = [] if output.grad_fn is None else [output.grad_fn]
+    seen = set(waiting)
+    while waiting:
+        node = waiting.pop()
+        if getattr(node, "variable", None) is leaf:
+            return True
+        for before, _ in node.next_functions:
+            if before is not None and before not in seen:
+                seen.add(before)
+                waiting.append(before)
+    return output is leaf
 
 
 def _forward(call: Callable[..., Any], inputs: Inputs) -> Any:
@@ -195,11 +256,19 @@ def _forward(call: Callable[..., Any], inputs: Inputs) -> Any:
         if out_of_memory(error):
             raise
         images = inputs.images
-        hint = inputs.hint() or "the first axis counts the images, the second their channels"
+        hint = inputs.hint() or _other_dtype(call, images)
+        hint = hint or "the first axis counts the images, the second their channels"
         raise ModelError(
             f"the model's forward raised {type(error).__name__}: {error} (given images of shape "
             f"{tuple(images.shape)}, {images.dtype}, on {images.device}: {hint})"
         ) from error
+
+
+def _other_dtype(call: Any, images: Tensor) -> str:
+    dtype = place_of(call)[1]
+    if dtype in (None, images.dtype):
+        return ""
+    return f"the model's parameters are {dtype}, perhaps images.to({dtype})"
 
 
 def out_of_memory(error: BaseException) -> bool:

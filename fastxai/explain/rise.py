@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastxai_kernels import select
 
+from .._checks import check_whole
 from ..errors import InvalidInputError
 from .baselines import check_baseline, read_baseline
 from .explainer import Explainer
@@ -102,11 +103,10 @@ class RISE(Explainer):
         super().__init__(model, **options)
         check_score(score)
         check_baseline(baseline)
-        for name, value, low in (("n_masks", n_masks, 1), ("cells", cells, 1),
-                                 ("random_state", random_state, 0)):  # fmt: skip
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < low:
-                raise InvalidInputError(f"{name}={value!r}: give a whole number from {low} on")
-        if not isinstance(p, (int, float)) or not 0 < p < 1:
+        check_whole("n_masks", n_masks, 1)
+        check_whole("cells", cells, 1)
+        check_whole("random_state", random_state, 0)
+        if isinstance(p, (str, bool)) or not 0 < p < 1:
             raise InvalidInputError(f"p={p!r}: give a number between 0 and 1")
         self.n_masks, self.cells, self.p = int(n_masks), int(cells), float(p)
         self.baseline, self.score, self.fast = baseline, score, fast
@@ -115,7 +115,7 @@ class RISE(Explainer):
     def compute(self, session: Session) -> dict[str, Maps]:
         """Image by image, so that its random numbers are its own."""
         images = session.inputs.images
-        if max(self.cells - min(session.inputs.spatial), 0):
+        if self.cells > min(session.inputs.spatial):
             raise InvalidInputError(
                 f"cells={self.cells} for images of {tuple(session.inputs.spatial)} pixels: give "
                 f"at most {min(session.inputs.spatial)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
@@ -18,18 +19,21 @@ from fastxai_kernels import select
 from ..errors import InvalidInputError
 from .explainer import Explainer
 from .inputs import Inputs
-from .probe import Trace, operation, probe
+from .operations import operation
+from .probe import Trace, probe
 from .session import Maps, Session
-from .tokens import PASSES, PRODUCTS, attentions, grid_of, reads_all
+from .tokens import PRODUCTS, attentions, grid_of, reads_all
 
+# How many results of a softmax, and of operations on them, wait for a product at a time.
+_PENDING = 8
 _REMEDY = "Grad-CAM works here: fastxai.GradCAM(model)"
 
 
 class AttentionTap(TorchFunctionMode):
     """Notes the attention of every layer of a forward pass, which goes on as it was.
 
-    It sees `torch.nn.MultiheadAttention`, `scaled_dot_product_attention`, and a softmax over the
-    last axis whose result is multiplied with something.
+    It sees `torch.nn.MultiheadAttention`, `scaled_dot_product_attention`, and a softmax whose
+    result, scaled or mixed on the way, is the left factor of a matrix product.
 
     Attributes
     ----------
@@ -42,12 +46,9 @@ class AttentionTap(TorchFunctionMode):
         super().__init__()
         self.attentions: list[Tensor] = []
         self._mean = mean
-        self._softmax: Tensor | None = None  # may prove to be attention
-        self._found: Tensor | None = None  # the same after dropout and changes of type
+        self._weights: deque[Tensor] = deque(maxlen=_PENDING)  # that may prove to be attention
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:  # fmt: skip
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = operation(func)
@@ -55,20 +56,24 @@ class AttentionTap(TorchFunctionMode):
             self._note(_of_fused(func, *args, **kwargs))
         elif name == "multi_head_attention_forward":
             self._note(_of_module(func, args, kwargs))
-        elif name == "softmax":
-            self._softmax = self._found = result
-        elif self._found is not None and any(value is self._found for value in _first(args)):
+        elif name == "softmax" and result.ndim > 2:
+            self._weights.append(result)
+        elif self._weights and (found := self._used(args)) is not None:
             if name in PRODUCTS:
-                assert self._softmax is not None
-                self._note(self._softmax)
-                self._softmax = self._found = None
-            elif name in PASSES:
-                self._found = result
+                self._note(found)
+                self._weights.clear()
+            elif isinstance(result, Tensor) and result.shape[-2:] == found.shape[-2:]:
+                self._weights.append(result)
         return result
+
+    def _used(self, args: Any) -> Tensor | None:
+        """Weights among the arguments: by a product with them attention does its work."""
+        flat = [v for a in args[:2] for v in (a if isinstance(a, (tuple, list)) else [a])]
+        return next((v for v in flat if any(v is weights for weights in self._weights)), None)
 
     def __exit__(self, *error: Any) -> None:
         """Leave the mode, and let go of what was no attention."""
-        self._softmax = self._found = None
+        self._weights.clear()
         super().__exit__(*error)
 
     def _note(self, attention: Tensor) -> None:
@@ -76,12 +81,6 @@ class AttentionTap(TorchFunctionMode):
         if self._mean and attention.ndim == 4:
             attention = attention.mean(1, keepdim=True)
         self.attentions.append(attention)
-
-
-def _first(args: Any) -> list[Any]:
-    """The arguments that may be a left factor: einsum's come after the formula."""
-    flat = [v for a in args[:2] for v in (a if isinstance(a, (tuple, list)) else [a])]
-    return [value for value in flat if isinstance(value, Tensor)][:1]
 
 
 def _of_fused(

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from .._warn import warn
-from ..errors import NoGradientError
+from ..errors import FastxaiError, InvalidInputError, NoGradientError
 from ..progress import Progress
-from .coverage import unreached
+from .coverage import opaque_modules, unreached
 from .inputs import Inputs
 from .layers import Layer
 from .recorder import Recording, plain_forward, record
@@ -106,11 +106,12 @@ class Session:
         self.output, self.offset = output, offset
         self._recording = recording
         self._plain: dict[int, dict[int, Tensor | None]] = {}
+        self._scores = targets.scores(output)
         if recording is None:
             return
-        self._scores = targets.scores(output)
         self._wanted = [a for calls in recording.activations.values() for a in calls]
-        if recording.images.requires_grad:
+        # Where only ReLU rules ask at the pixels, the plain backward pass ends at the layers.
+        if any(explainer.pixels and not explainer.rules for explainer in plan.explainers):
             self._wanted.append(recording.images)
         if self._wanted and not self._scores.requires_grad:
             raise NoGradientError(
@@ -123,15 +124,24 @@ class Session:
 
     def release(self) -> None:
         """Let go of the graph: methods that want only answers need the memory for themselves."""
-        self.output = self.output.detach()
+        self.output, self._scores = self.output.detach(), self._scores.detach()
         if self._recording is not None:
             self._recording.release()
-            self._plain, self._wanted, self._scores = {}, [], self._scores.detach()
+            self._plain, self._wanted = {}, []
+
+    def forget(self, k: int) -> None:
+        """Let go of the gradients of the k-th score: of many targets they would fill the memory."""
+        self._plain.pop(k, None)
 
     @property
     def n_targets(self) -> int:
         """K: how many targets each image has."""
         return int(self.targets.classes.shape[1])
+
+    @property
+    def finite(self) -> Tensor:
+        """Of which scores (N, K) an explanation can tell something."""
+        return torch.isfinite(self._scores.detach())
 
     def layers_of(self, explainer: Explainer) -> list[Layer]:
         """The layers that this method was asked for."""
@@ -142,20 +152,25 @@ class Session:
         assert self._recording is not None
         return [self._arranged(layer, a) for a in self._recording.activations[layer]]
 
-    def layer_gradients(self, layer: Layer, k: int) -> list[tuple[Tensor, Tensor | None]]:
-        """Of every recorded call the activation and the k-th score's gradient by it."""
+    def layer_gradients(self, layer: Layer, k: int) -> list[Tensor | None]:
+        """The k-th score's gradient by the activation of every recorded call."""
         assert self._recording is not None
         found = self._plain_gradients(k)
         return [
-            (
-                self._arranged(layer, a),
-                None if (g := found[id(a)]) is None else self._arranged(layer, g),
-            )
-            for a in self._recording.activations[layer]
+            None if (gradient := found[id(activation)]) is None else self._arranged(layer, gradient)
+            for activation in self._recording.activations[layer]
         ]
 
     def _arranged(self, layer: Layer, tensor: Tensor) -> Tensor:
-        return layer.arranged(tensor.detach(), len(self.inputs.spatial))
+        try:
+            return layer.arranged(tensor.detach(), len(self.inputs.spatial))
+        except (FastxaiError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise InvalidInputError(
+                f"reshape= raised {type(error).__name__} for the output {tuple(tensor.shape)} of "
+                f"layer {layer.name!r}: {error}"
+            ) from error
 
     def input_gradient(self, k: int, rule: str = "gradient") -> Tensor | None:
         """The k-th score's gradient by the images, ReLUs differentiated by a rule."""
@@ -207,15 +222,20 @@ def open_session(plan: Plan, inputs: Inputs, request: Request, offset: int) -> I
         output=plan.output,
     ) as recording:
         if rules is not None and offset == 0:
-            _check_cover(rules, recording.output, plan.progress)
+            _check_cover(rules, recording.output, plan)
         targets = request.resolve(recording.output, plan.task, size)
         yield Session(plan, inputs, targets, recording.output, offset, recording)
 
 
-def _check_cover(rules: ReLURules, output: Tensor, progress: Progress) -> None:
+def _check_cover(rules: ReLURules, output: Tensor, plan: Plan) -> None:
     """Say what the rule covered; warn of activations that it could not see."""
+    if not rules.covered and (hidden := opaque_modules(plan.model)):
+        raise InvalidInputError(
+            f"the ReLU rule met no activation: what scripted or traced modules do it can not see "
+            f"({', '.join(hidden[:6])}); give them as they were before, or choose Saliency"
+        )
     rules.check()
-    progress.say(f"ReLU rule: {rules.report()}")
+    plan.progress.say(f"ReLU rule: {rules.report()}")
     if missed := unreached(output):
         listed = ", ".join(f"{count} {kind}" for kind, count in missed.items())
         warn(

@@ -116,7 +116,7 @@ def _read_columns(target: Any) -> Columns:
         target = (target.double() if target.is_floating_point() else target).numpy()
     if isinstance(target, np.ndarray) and target.dtype.kind in "biufc":
         index = _whole(target)
-        return Columns(torch.tensor(index), torch.zeros(index.shape, dtype=torch.int64))
+        return _columns(index, np.zeros(index.shape, np.int64))
     if isinstance(target, np.ndarray):
         target = target.tolist()
     elif isinstance(target, range):
@@ -132,7 +132,12 @@ def _read_columns(target: Any) -> Columns:
         ) from None
     if pairs.size == 0:
         raise InvalidInputError(f"target={_short(target)} is empty: it may be {FORMS}")
-    return Columns(torch.tensor(pairs[..., 0]), torch.tensor(pairs[..., 1]))
+    return _columns(pairs[..., 0], pairs[..., 1])
+
+
+def _columns(index: Any, sign: Any) -> Columns:
+    # On the CPU, whatever device new tensors are made on by default.
+    return Columns(torch.tensor(index, device="cpu"), torch.tensor(sign, device="cpu"))
 
 
 def _walk(value: Any, target: Any, depth: int) -> Any:

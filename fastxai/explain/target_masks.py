@@ -91,7 +91,7 @@ def read_mask(mask: Any, n: int) -> Mask | None:
         weights = mask.detach().cpu()
     else:
         try:
-            weights = torch.tensor(np.asarray(mask))
+            weights = torch.tensor(np.asarray(mask), device="cpu")
         except (TypeError, ValueError, RuntimeError) as error:
             raise InvalidInputError(
                 f"the mask in target= is no array of numbers: {error}"

@@ -192,7 +192,7 @@ class _Choice:
     def _largest(self, k: int) -> Tensor:
         if self.kind == "regression":
             if self.n_columns == 1:
-                return torch.zeros(len(self.values), 1, dtype=torch.int64).to(self.values.device)
+                return self.values.new_zeros((len(self.values), 1), dtype=torch.int64)
             raise InvalidInputError(
                 f"task='regression' and {self.n_columns} columns: target= names one by its index "
                 f"from 0 to {self.n_columns - 1}; '-0' is what lowers the first"

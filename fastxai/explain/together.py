@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -109,14 +109,19 @@ def explain(
     """
     if isinstance(methods, str):
         methods = [name.strip() for name in methods.split(",")]
+    if not isinstance(methods, Iterable):
+        raise InvalidInputError(f"methods={methods!r}: give names of methods")
     options = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
     if not options:
         raise InvalidInputError(f"no method is named; there is {', '.join(METHODS)}")
     shared = {"output": output, "task": task, "wrt": wrt}
     shared |= {"batch_size": batch_size, "verbose": verbose}
-    explainers = []
+    explainers: list[Explainer] = []
     for name, own in options.items():
         made = method_class(name)
+        _check_own(name, own, shared)
+        if any(made.name == other.name for other in explainers):
+            raise InvalidInputError(f"methods= names {made.name!r} twice; name each once")
         if layer is not None and issubclass(made, LayerExplainer):
             own = {"layer": layer, **own}
         try:
@@ -127,3 +132,14 @@ def explain(
     for line in out.problems():
         warn(line)
     return out
+
+
+def _check_own(name: str, own: Any, shared: Mapping[str, Any]) -> None:
+    """Options of one method: none that the shared forward pass has already decided."""
+    if not isinstance(own, Mapping):
+        raise InvalidInputError(f"the options of {name!r} are {own!r}; give a mapping, maybe {{}}")
+    if common := [option for option in own if option in shared]:
+        raise InvalidInputError(
+            f"the options of {name!r} hold {', '.join(common)}: all methods share one forward "
+            "pass, so give that to explain() itself"
+        )

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..errors import InvalidInputError
-from .probe import Step, Trace
+from .operations import Step
+from .probe import Trace
 
 CONVOLUTIONS = frozenset(
     f"conv{transposed}{axes}d" for transposed in ("", "_transpose") for axes in (1, 2, 3)
 )
+# Class and register tokens that may stand beside merged patches.
+_FEW = 8
 # Operations that work on the last axis, and such that work on axis 1: they tell what it holds.
 _LAST = frozenset({"linear", "layer_norm", "rms_norm"})
 _FIRST = CONVOLUTIONS | {
@@ -116,8 +119,9 @@ def grid_of(trace: Trace, step: int, tokens: int) -> tuple[int, ...] | None:
         return _grid_of_image(trace.image[1:], tokens)
     if fitting := [grid for grid in grids if math.prod(grid) <= tokens]:
         return max(fitting, key=math.prod)
-    # Merging leaves a whole fraction of the grid, without further tokens.
-    return next((grid for grid in _coarser(grids[0]) if math.prod(grid) == tokens), None)
+    # Merging leaves a whole fraction of the grid, and perhaps a few further tokens.
+    left = ((grid, tokens - math.prod(grid)) for grid in _coarser(grids[0]))
+    return next((grid for grid, further in left if 0 <= further <= _FEW), None)
 
 
 def is_grid(trace: Trace, step: int, size: tuple[int, ...]) -> bool:
@@ -208,7 +212,6 @@ ATTENTION = frozenset(
     }
 )
 PRODUCTS = frozenset({"matmul", "__matmul__", "bmm", "einsum", "baddbmm"})
-PASSES = frozenset({"dropout", "type", "to", "type_as", "reshape", "view", "expand", "transpose"})
 
 
 def attentions(trace: Trace) -> list[int]:
@@ -222,12 +225,15 @@ def _is_attention(trace: Trace, number: int) -> bool:
         return True
     if step.name not in ("softmax", "_softmax") or len(step.shape) < 3:
         return False
-    todo: list[int] = [number]
+    todo, seen = [number], {number}
     while todo:
-        children = [trace.steps[child].name for child in trace.children[todo[0]]]
-        if any(name in PRODUCTS for name in children):
-            return True
-        todo = [c for c in trace.children[todo[0]] if trace.steps[c].name in PASSES][:1]
+        for child in trace.children[todo.pop()]:
+            found = trace.steps[child]
+            if found.name in PRODUCTS:
+                return True
+            if found.shape[-2:] == step.shape[-2:] and child not in seen:
+                seen.add(child)
+                todo.append(child)
     return False
 
 
@@ -237,9 +243,13 @@ _MEANS = frozenset({"mean", "sum", "amax", "max"})
 def reads_all(trace: Trace) -> bool:
     """Whether the answer reads all tokens behind the last attention, and no class token."""
     last = max(attentions(trace), default=0)
-    return any(
-        number > last
-        and (trace.steps[number].name in _MEANS or "pool" in trace.steps[number].name)
-        and any(len(trace.steps[parent].shape) > 2 for parent in trace.steps[number].parents)
-        for number in trace.used
-    )
+    return any(number > last and _pools(trace, number) for number in trace.used)
+
+
+def _pools(trace: Trace, number: int) -> bool:
+    """Whether a step brings tokens together, and not each token's channels (a norm's mean)."""
+    step = trace.steps[number]
+    sources = [s for p in step.parents if len(s := trace.steps[p].shape) > 2]
+    if "pool" in step.name:
+        return bool(sources)
+    return step.name in _MEANS and any(step.shape[: len(s) - 1] != s[:-1] for s in sources)

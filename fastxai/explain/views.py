@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..progress import Progress, open_progress
-from .inputs import Inputs, read_inputs
+from .inputs import Inputs, read_inputs, spatial_axes
 from .layers import Layer, OpTap, resolve_layers
 from .model import caller, place_of, plain_mode, untouched, unwrap
 from .perturbed import Perturbed, format_of
@@ -50,7 +50,9 @@ def occlusion_views(occlusion: Occlusion, images: Any, target: Any, layer: Any) 
     model = unwrap(occlusion.model)
     with plain_mode(), untouched(model), open_progress(occlusion.verbose) as progress:
         device, dtype = place_of(model)
-        inputs = read_inputs(images, occlusion.wrt, device=device, dtype=dtype)
+        inputs = read_inputs(
+            images, occlusion.wrt, device=device, dtype=dtype, spatial=spatial_axes(model)
+        )
         request = read_target(target, len(inputs))
         layers = resolve_layers(model, layer, inputs)
         if len(layers) != 1:

@@ -20,7 +20,7 @@ from .overlay import (
     draw_map,
     evidence_colours,
 )
-from .strips import Row, Strips, Text, draw_bar, lines_of, method_lines, score_text
+from .strips import Row, Strips, Text, draw_bar, file_line, lines_of, method_lines, score_text
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS, MOST_COLUMNS = 60, 20  # more would be no picture that one can look at
 _BESIDE = 15  # letters of a line beside a row
-_LETTER = 0.072  # inches of a letter above a panel
+_LETTER = 0.076  # inches of a letter above a panel
 _TALL, _FLAT = 1.6, 0.5  # the extreme shapes of a panel
 
 
@@ -99,7 +99,8 @@ def contact_sheet(
         Written beside the first row of each image.
     scale : {"image", "set"} or (low, high), default "image"
         What the ends of the colours stand for: each map's own extremes, those of all maps of
-        the method, or values (of every method).  Extremes are as `overlay` says.
+        the method, or values for every method (where signed, the farther one on both sides).
+        Extremes are as `overlay` says.
     across : {"auto", "methods", "classes"}, default "auto"
         What the columns are.  "classes" lays the classes of an image side by side, the class
         and its score above each map, with a row for each method; "auto" does so for one
@@ -143,7 +144,7 @@ def contact_sheet(
         from ..io import check_output
 
         path = check_output(path, (".png", ".pdf", ".svg"))
-    shown = [pictures.read_image(image, mean, std) for image in images]
+    shown = pictures.read_images(images, mean, std)
     targets = read_targets(classes, scores, len(shown))
     methods = read_methods(panels, targets, signed, status, channels)
     titles = read_image_names(image_names, len(shown))
@@ -185,7 +186,7 @@ def _by_method(
     cells: list[list[_Cell]] = []
     for n, pairs in enumerate(texts):
         for k, (name, score) in enumerate(pairs):
-            beside = lines_of(titles[n], _BESIDE, canvas.FAINT) if k == 0 else []
+            beside = file_line(titles[n]) if k == 0 else []
             beside = beside + lines_of(name, _BESIDE, most=3)
             beside += [(score, canvas.FAINT)] if score else []
             above: list[Text] = [[], *([] for _ in methods)]
@@ -204,7 +205,7 @@ def _by_class(
     cells: list[list[_Cell]] = []
     for n, pairs in enumerate(texts):
         for m, method in enumerate(methods):
-            beside = lines_of(titles[n], _BESIDE, canvas.FAINT) if m == 0 else []
+            beside = file_line(titles[n]) if m == 0 else []
             if len(methods) > 1 or n == 0:
                 beside = beside + method_lines(method.name, _BESIDE, most=3)
             above: list[Text] = [[] for _ in pairs]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
 from . import pictures
-from .overlay import Limits, is_signed, read_map, read_status
+from .overlay import Limits, given_limits, is_signed, read_status
 
 
 class Method(NamedTuple):
@@ -24,7 +24,7 @@ class Method(NamedTuple):
     def limits(self, scale: Any, image: int, place: int) -> Limits:
         """The values at the ends of the colours of one map."""
         if not isinstance(scale, str):
-            return float(scale[0]), float(scale[1])
+            return given_limits(scale, self.signed)
         axes = self.maps[0][0].ndim
         if scale == "image":
             return pictures.reach(self.maps[image][place], self.signed, axes)
@@ -124,7 +124,7 @@ def _read_maps(name: str, given: Any, targets: Targets, channels: str) -> list[l
             f"({axes}, C, H, W) is expected (of volumes, choose a slice)"
         )
     values = values.reshape(n, k, *values.shape[len(leading) :])
-    return [[read_map(map, channels) for map in row] for row in values]
+    return [[pictures.read_map(map, channels) for map in row] for row in values]
 
 
 def _read_flags(name: str, given: Any, targets: Targets) -> NDArray[Any]:

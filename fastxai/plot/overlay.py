@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ Scale = Literal["image"] | Limits
 _FOR = ("#FFE9A8", "#FDBB5B", "#F2722E", "#CF1B1F", "#7A0022")
 _AGAINST = ("#CFE3F2", "#8FBEDF", "#4A90C8", "#1F62A5", "#08306B")
 _COLOURS = 256
+_FRAME = "#D4D4D4"
+_LETTER = 0.062  # inches of a letter of a status, about
 _RISE = 0.6  # the power by which a map becomes opaque
 _STATUS = {
     "empty_after_relu": "no positive evidence",
@@ -68,9 +71,7 @@ def evidence_colours(signed: bool, alpha: float, cmap: Any = None) -> Colormap:
         place = np.linspace(0.0, 1.0, _COLOURS)
         colours = ramp(place)
         colours[:, 3] = alpha * np.abs(2 * place - 1 if signed else place) ** _RISE
-    found = ListedColormap(colours)
-    found.set_bad((1.0, 1.0, 1.0, 0.0))
-    return found
+    return ListedColormap(colours).with_extremes(bad=(1.0, 1.0, 1.0, 0.0))
 
 
 def read_status(status: Any, map: NDArray[Any]) -> str:
@@ -146,7 +147,7 @@ def draw_map(
 
 
 def _write(axes: Axes, status: str) -> None:
-    text = status.replace(" ", "\n") if axes.get_window_extent().width < 80 else status
+    text = textwrap.fill(status, max(6, int(canvas.inches(axes)[0] / _LETTER)))
     middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
     box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
     axes.text(0.5, 0.5, text, fontsize=7.5, color=canvas.INK, bbox=box, zorder=3, **middle)
@@ -160,7 +161,7 @@ def _grain(size: tuple[int, ...]) -> str:
 def _bare(axes: Axes) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
-        spine.set_visible(False)
+        spine.set(color=_FRAME, linewidth=0.5)
 
 
 def overlay(
@@ -202,7 +203,7 @@ def overlay(
     scale : "image" or (low, high), default "image"
         The values at the ends of the colours; "image" takes the 99.5th percentile of the
         absolute values (the 98th where three channels are colours), and zero (where signed
-        the negative of it) at the other end.
+        the negative of it) at the other end.  Signed maps keep zero in the middle.
     status : str, optional
         What fastxai says of the map; anything but "ok" is written instead of it.  By default
         found out: maps without a finite value, or zero everywhere.
@@ -245,10 +246,13 @@ def overlay(
     check_scale(scale, ("image",))
     check_look(background, alpha, channels)
     shown = None if image is None else pictures.read_image(image, mean, std)
-    values = read_map(map, channels)
+    values = pictures.read_map(map, channels)
     if signed is None:
         signed = is_signed(values)
-    limits = pictures.reach(values, signed, values.ndim) if isinstance(scale, str) else _pair(scale)
+    if isinstance(scale, str):
+        limits = pictures.reach(values, signed, values.ndim)
+    else:
+        limits = given_limits(scale, signed)
     shades = Shades(limits, signed, evidence_colours(signed, alpha, cmap))
     if ax is None:
         high, wide = values.shape[-2:] if shown is None else shown.shape[:2]
@@ -266,32 +270,14 @@ def overlay(
     return canvas.root_figure(ax)
 
 
-def dress_bar(bar: Any) -> None:
-    """Give a colour bar the look of the house; grey beneath, as the image is."""
+def dress_bar(bar: Any, size: float = 8.0) -> None:
+    """Give a colour bar the look of the house; as light beneath as an image is."""
     bar.outline.set_visible(False)
     bar.ax.set_facecolor("#E4E4E4")
-    bar.ax.tick_params(labelsize=8, colors=canvas.INK, width=0.6)
-    bar.solids.set_edgecolor("face")
+    bar.ax.tick_params(labelsize=size, colors=canvas.INK, width=0.5, length=2.5, pad=1.5)
 
 
-def read_map(map: Any, channels: str) -> NDArray[Any]:
-    """Return one map, (H, W) or (3, H, W)."""
-    values = as_map(pictures.as_array(map, "map"))
-    if values.ndim == 3 and values.shape[0] != 3:
-        values = values[0] if len(values) == 1 else pictures.fold_channels(values, channels)
-    return values
-
-
-def as_map(values: NDArray[Any]) -> NDArray[Any]:
-    """Refuse maps that have not two spatial axes."""
-    if values.ndim not in (2, 3):
-        raise InvalidInputError(
-            f"a map of shape {values.shape} can not be drawn: (H, W) or (C, H, W) is expected "
-            "(of volumes, choose a slice)"
-        )
-    return values.astype(np.float64)
-
-
-def _pair(scale: Any) -> Limits:
-    low, high = scale
-    return float(low), float(high)
+def given_limits(scale: Any, signed: bool) -> Limits:
+    """The limits that were asked for; zero stays in the middle where signed."""
+    low, high = map(float, scale)
+    return (-max(-low, high), max(-low, high)) if signed else (low, high)

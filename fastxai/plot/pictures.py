@@ -26,32 +26,43 @@ def as_array(given: Any, what: str = "images") -> NDArray[Any]:
         found = np.asarray(given)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"{what}: {error}") from None
-    if found.dtype.kind not in "biuf" or not found.size:
-        raise InvalidInputError(
-            f"{what} are {found.dtype} of shape {found.shape}: numbers are expected"
-        )
+    if found.dtype.kind not in "biuf":
+        raise InvalidInputError(f"{what}: numbers are expected, not {found.dtype}")
+    if not found.size:
+        raise InvalidInputError(f"{what}: nothing is in an array of shape {found.shape}")
     return found
 
 
 def read_image(image: Any, mean: Any = None, std: Any = None) -> Pixels:
     """Return an image to be shown, (H, W, 3) in 0..1.
 
-    uint8 counts from 0 to 255.  With ``mean`` and ``std`` (a number or one a channel) the
-    image is taken for ``(shown - mean) / std``.  Else floats in 0..1 are shown as they are and
-    all others stretched from their least to their greatest value.
+    Whole numbers count from 0 to 255 (uint16 to 65535).  With ``mean`` and ``std`` (a number or
+    one a channel) floats are taken for ``(shown - mean) / std``.  Else floats in 0..1 are shown
+    as they are and others stretched from their least to their greatest value.
     """
     found = _channels_last(as_array(image, "image"))
-    if found.dtype == np.uint8 and mean is None and std is None:
-        pixels = found / 255.0
-    elif found.dtype == np.bool_:
-        pixels = found.astype(np.float64)
-    else:
+    if found.dtype.kind == "f":
         pixels = _to_unit(found.astype(np.float64), mean, std)
+    else:
+        full = {"bool": 1.0, "uint16": 65535.0}.get(found.dtype.name, 255.0)
+        pixels = found / full
+        if pixels.min() < 0.0 or pixels.max() > 1.0:
+            raise InvalidInputError(
+                f"image: whole numbers from {found.min()} to {found.max()} are no image; 0 to 255 "
+                "is expected"
+            )
     if pixels.shape[2] == 4:  # on white, as a page is
         pixels = pixels[..., :3] * pixels[..., 3:] + 1.0 - pixels[..., 3:]
     elif pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     return np.clip(np.nan_to_num(pixels), 0.0, 1.0)
+
+
+def read_images(images: Any, mean: Any = None, std: Any = None) -> list[Pixels]:
+    """Return some images to be shown; see `read_image`."""
+    if isinstance(images, str | bytes) or not hasattr(images, "__len__") or not len(images):
+        raise InvalidInputError("images: an array (N, ...) or a sequence of images is expected")
+    return [read_image(image, mean, std) for image in images]
 
 
 def _channels_last(image: NDArray[Any]) -> NDArray[Any]:
@@ -126,6 +137,20 @@ def colour_map(map: NDArray[Any], limits: tuple[float, float], signed: bool) -> 
     else:
         shown = (channels - low) / ((high - low) or 1.0)
     return np.concatenate([np.clip(np.nan_to_num(shown), 0.0, 1.0), 1.0 - missing], axis=2)
+
+
+def read_map(map: Any, channels: str) -> NDArray[Any]:
+    """Return one map, (H, W) or (3, H, W)."""
+    values = as_array(map, "map")
+    if values.ndim not in (2, 3):
+        raise InvalidInputError(
+            f"a map of shape {values.shape} can not be drawn: (H, W) or (C, H, W) is expected "
+            "(of volumes, choose a slice)"
+        )
+    values = values.astype(np.float64)
+    if values.ndim == 3 and values.shape[0] != 3:
+        values = values[0] if len(values) == 1 else fold_channels(values, channels)
+    return values
 
 
 def fold_channels(map: NDArray[Any], channels: str) -> NDArray[Any]:

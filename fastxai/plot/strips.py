@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import canvas
+from .overlay import dress_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _GAP = 0.06  # inches between panels
 _PAUSE = 0.2  # ... between the rows of two images, where images have several
+_ABOVE = 0.1  # ... more where texts stand between two rows
 _EDGE = 0.08
 _LINE = 0.155  # inches of a line of text
 _LETTER = 0.068  # inches of a letter, about
-_LABEL = 15  # letters of a line beside a row
 _BAR = 0.075  # inches of the thickness of a colour bar
 _UNDER, _RIGHT = 0.3, 0.62  # inches that a colour bar takes with its numbers
 _TITLES = {
@@ -38,6 +39,8 @@ _TITLES = {
     "saliency": "Saliency",
     "smoothgrad": "SmoothGrad",
 }
+
+_NAME = 18  # letters of the name of an image
 
 Text = list[tuple[str, str]]  # lines and their colours
 
@@ -73,8 +76,17 @@ def score_text(score: float) -> str:
 
 def lines_of(text: str, letters: int, colour: str = canvas.INK, most: int = 2) -> Text:
     """Lines of a text; what is too long ends with an ellipsis."""
-    found = textwrap.wrap(text, max(letters, 4), max_lines=most, placeholder=" …")
+    found = textwrap.wrap(
+        text, max(letters, 4), max_lines=most, placeholder=" …", break_on_hyphens=False
+    )
     return [(line, colour) for line in found]
+
+
+def file_line(name: str) -> Text:
+    """The name of an image on one line; a long one loses its middle, not its ending."""
+    if len(name) > _NAME:
+        name = f"{name[: _NAME - 9]}…{name[-8:]}"
+    return [(name, canvas.FAINT)] if name else []
 
 
 class Strips:
@@ -97,6 +109,7 @@ class Strips:
         for k, row in enumerate(rows):
             if k:
                 top += _GAP if rows[k - 1].image == row.image else pause
+                top += _ABOVE if any(row.above) else 0.0
             top += _LINE * max(map(len, row.above)) + (0.03 if any(row.above) else 0.0)
             self.tops.append(top)
             top += high
@@ -165,9 +178,7 @@ def draw_bar(axes: Axes, scale: Any, ends: tuple[str, str] | None, upright: bool
     if ends is not None:
         names[0], names[-1] = ends
     bar.set_ticks(ticks, labels=names)
-    bar.outline.set_visible(False)
-    axes.set_facecolor("#E4E4E4")  # the image beneath is about as light
-    axes.tick_params(labelsize=7, colors=canvas.INK, width=0.5, length=2, pad=1.5)
+    dress_bar(bar, 7.0)
     if not upright:  # inside of the panel's width
         labels = axes.get_xticklabels()
         labels[0].set_horizontalalignment("left")

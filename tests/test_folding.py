@@ -1,0 +1,497 @@
+"""Forwards made for the purpose: regions instead of images, norms folded into convolutions."""
+
+import copy
+
+import networks
+import numpy as np
+import pytest
+
+from fastxai import RISE, FastxaiWarning, Occlusion
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+F = torch.nn.functional
+
+from fastxai.explain import local as local_module  # noqa: E402
+from fastxai.explain import patch_operations, patches  # noqa: E402
+from fastxai.explain.folding import fast_copy, folding_pairs  # noqa: E402
+from fastxai.explain.inputs import Inputs  # noqa: E402
+from fastxai.explain.local import LocalForward, local_forward  # noqa: E402
+from fastxai.explain.occlusion import Occluder  # noqa: E402
+from fastxai.explain.recorder import plain_forward  # noqa: E402
+from fastxai.explain.windows import window_table  # noqa: E402
+from fastxai.progress import Progress  # noqa: E402
+
+X = networks.images(networks.plain_cnn, 3)
+
+
+def seeded(build):
+    torch.manual_seed(0)
+    model = build()
+    if any(getattr(module, "running_mean", 0) is None for module in model.modules()):
+        return model.eval()
+    return networks.settle(model)
+
+
+def outputs(model, images, windows, last=True):
+    """The outputs for windows of the first image: of the whole images, and of regions."""
+    form = torch.channels_last if last and images.ndim == 4 else torch.contiguous_format
+    occluder = Occluder(images, 0.0, windows, form)
+    buffer = torch.empty(len(windows), *images.shape[1:]).contiguous(memory_format=form)
+
+    def forward(inputs):
+        return plain_forward(model, inputs)
+
+    occluder(0, len(windows), buffer)
+    whole = forward(Inputs(buffer))
+    with torch.no_grad():
+        return whole, LocalForward(model, forward, images, occluder)(Inputs(buffer))
+
+
+class Counted:
+    """Notes which operations had the whole put together."""
+
+    def __init__(self, monkeypatch):
+        self.whole = []
+        on_the_whole = patches._on_the_whole
+
+        def noted(func, args, kwargs):
+            self.whole.append(func._schema.name.partition("::")[2])
+            return on_the_whole(func, args, kwargs)
+
+        monkeypatch.setattr(patches, "_on_the_whole", noted)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    return Counted(monkeypatch)
+
+
+# --- regions -----------------------------------------------------------------------------------
+
+LAYERS = {
+    "convolution": lambda: nn.Conv2d(3, 4, 3, padding=1),
+    "without padding": lambda: nn.Conv2d(3, 4, 5),
+    "stride": lambda: nn.Conv2d(3, 4, 3, stride=2, padding=1),
+    "stride larger than the kernel": lambda: nn.Conv2d(3, 4, 1, stride=2),
+    "dilation": lambda: nn.Conv2d(3, 4, 3, dilation=3, padding=2),
+    "groups": lambda: nn.Conv2d(3, 6, 3, groups=3, padding=1),
+    "one by one": lambda: nn.Conv2d(3, 4, 1),
+    "one by one with padding": lambda: nn.Conv2d(3, 4, 1, padding=2),
+    "oblong": lambda: nn.Conv2d(3, 4, (1, 7), padding=(0, 3), stride=(1, 2)),
+    "as large as it came": lambda: nn.Conv2d(3, 4, 3, padding="same"),
+    "reflected border": lambda: nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"),
+    "max-pool": lambda: nn.MaxPool2d(3, 2, padding=1),
+    "max-pool that rounds up": lambda: nn.MaxPool2d(3, 2, ceil_mode=True),
+    "max-pool by default": lambda: nn.MaxPool2d(2),
+    "border of zeros": lambda: nn.Sequential(nn.ZeroPad2d((0, 3, 1, 2)), nn.Conv2d(3, 4, 3)),
+    "border cut away": lambda: nn.ZeroPad2d((-1, 0, 2, -2)),
+    "border repeated": lambda: nn.ReplicationPad2d(2),
+    "average pool": lambda: nn.AvgPool2d(3, 2),
+    "average pool with padding": lambda: nn.AvgPool2d(3, 2, padding=1),
+    "average of what is inside": lambda: nn.AvgPool2d(3, 2, padding=1, count_include_pad=False),
+    "average pool that rounds up": lambda: nn.AvgPool2d(3, 2, ceil_mode=True),
+    "norm": lambda: nn.BatchNorm2d(3),
+    "norm by the batch": lambda: nn.BatchNorm2d(3, track_running_stats=False),
+    "norm by the image": lambda: nn.InstanceNorm2d(3),
+    "norm by groups": lambda: nn.GroupNorm(1, 3),
+    "activations": lambda: nn.Sequential(nn.SiLU(), nn.GELU(), nn.ReLU6(), nn.LeakyReLU(0.1)),
+    "in place": lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.SiLU(True)),
+    "dropout": lambda: nn.Dropout(0.5),
+    "upsampling": lambda: nn.Upsample(scale_factor=2),
+    "transposed": lambda: nn.ConvTranspose2d(3, 4, 2, stride=2),
+    "softmax over positions": lambda: nn.Sequential(nn.Flatten(2), nn.Softmax(2)),
+}
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["channels last", "channels first"])
+@pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+def test_regions_give_what_the_whole_gives(build, last):
+    layer = seeded(build)
+    model = nn.Sequential(layer, nn.Flatten())
+    size = (17, 14)
+    windows, _ = window_table(size, (5, 4), (3, 4))
+    whole, local = outputs(model, torch.randn(1, 3, *size), windows, last)
+    torch.testing.assert_close(local, whole, rtol=1e-5, atol=1e-5)
+
+
+LOCAL = ["plain_cnn", "vgg_like", "residual", "preactivation", "branching",
+         "densenet_like", "reused_block"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_convolutions_see_regions_only(name, counted):
+    build = networks.NETWORKS[name]
+    torch.manual_seed(1)
+    images = torch.randn(1, 3, 96, 96)
+    windows = window_table((96, 96), 3, 3)[0][[0, 200, 500, 1023]]
+    whole, local = outputs(build(), images, windows)
+    torch.testing.assert_close(local, whole, rtol=1e-5, atol=1e-5)
+    assert not {"conv2d", "batch_norm", "relu", "relu_", "add", "cat"} & set(counted.whole)
+
+
+def test_a_region_that_has_grown_is_put_together(counted):
+    model = nn.Sequential(*[nn.Conv2d(3, 3, 5, padding=2) for _ in range(6)], nn.Flatten())
+    windows, _ = window_table((20, 20), 4, 4)
+    whole, local = outputs(model, torch.randn(1, 3, 20, 20), windows)
+    torch.testing.assert_close(local, whole)
+    assert counted.whole.count("conv2d") == 1  # the others never meet a patch
+
+
+def test_what_is_known_of_the_image_is_computed_once(monkeypatch):
+    model, calls = networks.residual(), []
+    run = patches.Known.get
+
+    def noted(self, func, bases, rest, compute):
+        return run(self, func, bases, rest, lambda: (calls.append(1), compute())[1])
+
+    monkeypatch.setattr(patches.Known, "get", noted)
+    occluder = Occluder(X, 0.0, window_table((24, 24), 4, 4)[0], torch.channels_last)
+    local = LocalForward(model, lambda inputs: plain_forward(model, inputs), X, occluder)
+    buffer = torch.empty(4, 3, 24, 24).contiguous(memory_format=torch.channels_last)
+    counts = []
+    with torch.no_grad():
+        for first in (0, 4, 36, 0):  # the third batch is of the second image
+            occluder(first, first + 4, buffer)
+            local(Inputs(buffer))
+            counts.append(len(calls))
+    assert counts[0] == counts[1] > 0
+    assert counts[2] == 2 * counts[0]
+    assert counts[3] == 3 * counts[0]
+
+
+def test_an_operation_in_place_that_is_not_local():
+    class Model(nn.Module):
+        def forward(self, x):
+            y = x * 1.0
+            y += y.flip(3)  # in place, on the whole
+            kept = y.relu_()
+            return torch.cat([y, kept], 1).flatten(1)
+
+    windows, _ = window_table((12, 12), 3, 3)
+    whole, local = outputs(Model(), X[:1, :, :12, :12], windows)
+    torch.testing.assert_close(local, whole)
+
+
+def test_arithmetic_between_patches_and_numbers_is_local(counted):
+    class Model(nn.Module):
+        def forward(self, x):
+            y = torch.maximum((1 - x) ** 2, x / 3) - torch.rsqrt(x * x + 1)
+            return torch.cat([y, x], 1).flatten(1)
+
+    windows, _ = window_table((12, 12), 3, 3)
+    whole, local = outputs(Model(), X[:1, :, :12, :12], windows)
+    torch.testing.assert_close(local, whole)
+    assert set(counted.whole) == {"flatten"}
+
+
+def test_what_shares_memory_goes_on_sharing_it():
+    class Model(nn.Module):
+        def forward(self, x):
+            y = F.dropout(x * 1.0, training=False).detach()
+            padded = F.pad(y, (1, 1))
+            padded.relu_()
+            y.contiguous().mul_(2)
+            return torch.cat([y.flatten(1), padded.flatten(1)], 1)
+
+    windows, _ = window_table((12, 12), 3, 3)
+    for last in (True, False):
+        whole, local = outputs(Model(), X[:1, :, :12, :12], windows, last)
+        torch.testing.assert_close(local, whole)
+
+
+def test_gates_depend_on_the_whole_image():
+    class Gate(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return (x * torch.sigmoid(self.fc(x.mean((2, 3), keepdim=True)))).flatten(1)
+
+    windows, _ = window_table((24, 24), 3, 3)
+    for part in (windows, windows[:1]):
+        whole, local = outputs(seeded(Gate), X[:1], part)
+        torch.testing.assert_close(local, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_constants_of_the_model_are_local():
+    class Normalised(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.randn(3, 1, 1))
+            self.std = nn.Parameter(torch.rand(1, 3, 1, 1) + 1)
+
+        def forward(self, x):
+            return (((x - self.mean) / self.std) * 2 + 1).flatten(1)
+
+    windows, _ = window_table((24, 24), 3, 3)
+    whole, local = outputs(seeded(Normalised), X[:1], windows)
+    torch.testing.assert_close(local, whole)
+
+
+def proven(model, images=X, window=4):
+    """What `local_forward` makes of a model, and what it says."""
+    said = []
+
+    class Heard(Progress):
+        def say(self, text):
+            said.append(text)
+
+    windows, _ = window_table(images.shape[2:], window)
+    occluder = Occluder(images, 0.0, windows, torch.contiguous_format)
+    with torch.no_grad():
+        made = local_forward(
+            model, lambda inputs: plain_forward(model, inputs), Inputs(images), occluder, Heard()
+        )
+    return made, said
+
+
+def test_a_model_that_works_locally_says_nothing():
+    made, said = proven(networks.residual())
+    assert isinstance(made, LocalForward)
+    assert said == []
+
+
+class Leaves(nn.Module):
+    """Computes outside of torch."""
+
+    def forward(self, x):
+        return torch.from_numpy(x.numpy().sum((2, 3)))
+
+
+class Hides(nn.Module):
+    """Keeps what it once saw, which regions can not give."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x.flatten(1)[:, :5] * self.calls
+
+
+@pytest.mark.parametrize("model", [Leaves(), Hides()], ids=["leaves torch", "keeps a state"])
+def test_models_that_do_not_work_locally_run_as_they_are(model):
+    made, said = proven(model)
+    assert made is None
+    assert "the whole image is computed for every window" in said[0]
+
+
+def test_windows_too_large_and_functions_run_as_they_are():
+    assert proven(networks.residual(), window=20) == (None, [])
+    assert proven(lambda x: x.flatten(1)) == (None, [])
+    assert proven(torch.jit.script(nn.Flatten())) == (None, [])
+
+
+class Full(nn.Module):
+    """Fits with one image only."""
+
+    def forward(self, x):
+        if len(x) > 1:
+            raise MemoryError
+        return x.flatten(1)[:, :5]
+
+
+def test_where_memory_does_not_suffice_models_run_as_they_are(monkeypatch):
+    made, said = proven(Full())
+    assert made is None
+    assert "too little memory" in said[0]
+    monkeypatch.setattr("fastxai.system.available_memory", lambda: 10_000)
+    made, said = proven(networks.residual())
+    assert made is None
+    assert "too little memory to keep" in said[0]
+
+
+@pytest.mark.parametrize(
+    "found, same",
+    [([1.0, 100.0], True), ([1.005, 100.0], True), ([1.02, 100.0], False), ([1.0], False)],
+    ids=str,
+)
+def test_close_is_measured_by_the_largest_output(found, same):
+    assert local_module.close(torch.tensor(found), torch.tensor([1.0, 100.0])) == same
+
+
+def test_close_minds_nan():
+    nan = torch.tensor([1.0, float("nan")])
+    assert local_module.close(nan, nan)
+    assert not local_module.close(torch.ones(2), nan)
+
+
+def test_operations_have_names_that_torch_knows():
+    for name in patch_operations.OPERATIONS:
+        assert hasattr(torch.ops.aten, name), name
+
+
+# --- folding -----------------------------------------------------------------------------------
+
+
+def names_of(model, images=X):
+    modules = {module: name for name, module in model.named_modules()}
+    with torch.no_grad():
+        pairs = folding_pairs(model, Inputs(images[:1]))
+    return {(modules[conv], modules[norm]) for conv, norm in pairs}
+
+
+def test_norms_that_follow_a_convolution_are_folded():
+    expected = {("features.0", "features.1"), ("features.3", "features.4")}
+    assert names_of(networks.plain_cnn()) == expected | {("features.6", "features.7")}
+
+
+class Twice(nn.Module):
+    """The convolution's output goes elsewhere, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return (self.norm(x) + x).mean((2, 3))
+
+
+class Reused(Twice):
+    """One norm behind two calls."""
+
+    def forward(self, x):
+        x = self.norm(self.conv(x))
+        return self.norm(x).mean((2, 3))
+
+
+class Between(Twice):
+    """Something stands between."""
+
+    def forward(self, x):
+        return self.norm(torch.relu(self.conv(x))).mean((2, 3))
+
+
+class Looked(Twice):
+    """The convolution's output is only looked at."""
+
+    def forward(self, x):
+        x = self.conv(x)
+        assert x.shape[1] == x.size(1) == 5
+        return self.norm(x).mean((2, 3))
+
+
+def parametrised():
+    model = Looked()
+    torch.nn.utils.parametrizations.weight_norm(model.conv)
+    return model
+
+
+def hooked():
+    model = Looked()
+    model.conv.register_forward_hook(lambda module, args, output: output * 2)
+    return model
+
+
+class Derived(nn.Conv2d):
+    """A convolution that only pads by itself."""
+
+    def forward(self, x):
+        return super().forward(F.pad(x, (0, 1, 0, 1)))
+
+
+class Standardised(nn.Conv2d):
+    """A convolution whose weights are not what is stored."""
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight - self.weight.mean(), self.bias)
+
+
+@pytest.mark.parametrize("kind, folded", [(Derived, True), (Standardised, False)])
+def test_derived_convolutions_are_tried(kind, folded):
+    torch.manual_seed(0)
+    model = networks.settle(nn.Sequential(kind(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten()))
+    made, forward = fast_copy(model, Inputs(X), model(X).detach(), None)
+    assert isinstance(made[1], nn.Identity) == folded
+    with torch.no_grad():
+        torch.testing.assert_close(forward(Inputs(X)), model(X), rtol=1e-4, atol=1e-5)
+
+
+FOLDED = {
+    "output used twice": (Twice, False),
+    "norm used twice": (Reused, False),
+    "operation between": (Between, False),
+    "only looked at": (Looked, True),
+    "parametrised": (parametrised, False),
+    "hooked": (hooked, False),
+}
+
+
+@pytest.mark.parametrize("build, folded", FOLDED.values(), ids=FOLDED)
+def test_only_what_the_trial_run_allows_is_folded(build, folded):
+    assert bool(names_of(seeded(build))) == folded
+
+
+@pytest.mark.parametrize("build, _", FOLDED.values(), ids=FOLDED)
+def test_a_copy_gives_the_same_and_the_model_stays(build, _):
+    model = seeded(build)
+    before = copy.deepcopy(model.state_dict())
+    with torch.no_grad():
+        expected = model(X)
+        made, forward = fast_copy(model, Inputs(X), expected, None)
+        torch.testing.assert_close(forward(Inputs(X)), expected, rtol=1e-4, atol=1e-5)
+        assert torch.equal(model(X), expected)
+    assert made is not model
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("method", [Occlusion, RISE], ids=["occlusion", "rise"])
+@pytest.mark.parametrize(
+    "name", ["plain_cnn", "residual", "preactivation", "densenet_like", "relu6_mobile"]
+)
+def test_fast_maps_are_the_maps(name, method):
+    build = networks.NETWORKS[name]
+    model, images = build(), networks.images(build)
+    options = {"n_masks": 30} if method is RISE else {"window": 6}
+    expected = method(model, **options)(images, target="top2")
+    found = method(model, fast=True, **options)(images, target="top2")
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+
+
+class Uncopied(Looked):
+    """Refuses to be copied."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError("a lock can not be copied")
+
+
+class Asks(Looked):
+    """Reads its norm's parameters, which the copy has not got."""
+
+    def forward(self, x):
+        return super().forward(x) * self.norm.running_mean
+
+
+class Counts(Looked):
+    """Gives something else each time."""
+
+    def forward(self, x):
+        self.calls = getattr(self, "calls", 0) + 1
+        return super().forward(x) + self.calls
+
+
+WARNINGS = {
+    "no copy": (Uncopied, "can stand for the model .a lock can not be copied"),
+    "norm asked for": (Asks, "can stand for the model .*running_mean"),
+    "other outputs": (Counts, "can stand for the model .its outputs are others"),
+}
+
+
+@pytest.mark.parametrize("build, message", WARNINGS.values(), ids=WARNINGS)
+def test_what_can_not_be_made_faster_runs_as_it_is_and_says_so(build, message):
+    model = seeded(build)
+    with pytest.warns(FastxaiWarning, match=message):
+        found = Occlusion(model, window=12, fast=True)(X, target=1)
+    assert found.shape == (3, 24, 24)
+
+
+def test_functions_have_nothing_to_fold():
+    model = networks.plain_cnn()
+    with pytest.warns(FastxaiWarning, match="wants a torch module, not a function"):
+        found = Occlusion(lambda x: model(x), window=12, fast=True)(X)
+    np.testing.assert_allclose(found, Occlusion(model, window=12)(X), atol=1e-6)
