@@ -391,6 +391,19 @@ def test_call_and_reshape_are_handed_on():
     assert (layer.name, layer.call, layer.reshape) == ("block", 0, torch.relu)
 
 
+def test_a_reshape_need_have_no_hash():
+    class Same:
+        __hash__ = None
+
+        def __call__(self, tensor):
+            return tensor
+
+    model, inputs = networks.reused_block(), inputs_for(networks.reused_block)
+    layers = resolve_layers(model, ["block"], inputs, reshape=Same())
+    with record(model, inputs, layers) as recording:
+        assert len(recording.activations[layers[0]]) > 1
+
+
 WRONG = {
     "unknown": ("layer9", r"no layer 'layer9'; near are 'layer[12]', 'layer[12]'"),
     "a part of a name": ("1.conv2", "'layer1.1.conv2', 'layer2.1.conv2'"),

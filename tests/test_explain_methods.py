@@ -308,7 +308,7 @@ def test_an_empty_map_is_told_and_not_shown_as_a_blank() -> None:
     model, images = parts()
     with torch.no_grad():
         model.fc.weight[2] = -model.fc.weight[2].abs()
-    with pytest.warns(FastxaiWarning, match="2 of 2 maps have status 'empty_after_relu'"):
+    with pytest.warns(FastxaiWarning, match="status 'empty_after_relu': gradcam 2 of 2"):
         maps = fastxai.GradCAM(model, layer="features")(images, target=2)
     assert (maps == 0).all()
     explanation = fastxai.GradCAM(model, layer="features").explain(images, 2)

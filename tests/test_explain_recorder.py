@@ -68,7 +68,8 @@ def test_methods_asked_for_together_share_one_forward(methods: list[str]) -> Non
     model = networks.plain_cnn()
     images = networks.images(networks.plain_cnn, n=3)
     calls = counting(model)
-    fastxai.explain(model, images, methods, layer="features", target="top3")
+    layer = None if methods == PIXEL_METHODS else "features"
+    fastxai.explain(model, images, methods, layer=layer, target="top3")
     assert calls == [3]
 
 
@@ -130,7 +131,8 @@ def test_below_the_layer_nothing_is_kept() -> None:
 @pytest.mark.parametrize("method", [*LAYER_METHODS, *PIXEL_METHODS, "guided_gradcam", "cam"])
 def test_no_parameter_gets_a_gradient(method: str, frozen: bool) -> None:
     model = networks.plain_cnn().requires_grad_(not frozen)
-    out = fastxai.explain(model, networks.images(networks.plain_cnn), method, layer="features")
+    layer = None if method in PIXEL_METHODS else "features"
+    out = fastxai.explain(model, networks.images(networks.plain_cnn), method, layer=layer)
     assert torch.isfinite(out[method].maps).all()
     assert all(p.grad is None and p.requires_grad is not frozen for p in model.parameters())
 

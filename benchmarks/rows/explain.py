@@ -66,13 +66,13 @@ def gradcam(bench: Bench, network: str) -> dict[str, Any]:
     checks = []
     for number, name in enumerate(theirs):
         mine, title = rounds["fastxai"], f"against {name}"
-        check = in_turn(faster, title, mine, rounds[name], limits[number] if limits else 0.0)
+        check = in_turn(faster, title, mine, rounds[name], limits[number] if limits else 1.0)
         checks.append(check if limits else _recorded(check))
     checks += [
         check if limits else _recorded(check) for check in _costs(rounds, rounds["plain forward"])
     ]
     checks += [
-        _recorded(in_turn(faster, f"again at once: {name}", again["fastxai"], again[name], 0))
+        _recorded(in_turn(faster, f"again at once: {name}", again["fastxai"], again[name], 1.0))
         for name in theirs
     ]
     found = run["difference"]
@@ -146,7 +146,7 @@ def together(bench: Bench, network: str) -> dict[str, Any]:
     plain = "against one plain no-grad forward"
     checks = [
         in_turn(faster, f"against {best}, one by one", mine, rounds[best], _TOGETHER[network]),
-        _recorded(in_turn(at_most_share, plain, mine, rounds["plain forward"], 0.0)),
+        _recorded(in_turn(at_most_share, plain, mine, rounds["plain forward"], 1.0)),
         _same(
             "the maps of captum, and zennit's by rule: largest difference",
             run["difference"].values(),
@@ -174,7 +174,7 @@ def occlusion(bench: Bench, network: str) -> dict[str, Any]:
         in_turn(at_most_share, f"what the window reaches (the default) {best}", mine, dense, 1.0),
         in_turn(at_most_share, f"the same on a folded copy {best}", folded, dense, 1.0),
         in_turn(faster, "the default against captum", mine, captum, _OCCLUSION[network]),
-        _recorded(in_turn(faster, "whole images against captum", whole, captum, 0.0)),
+        _recorded(in_turn(faster, "whole images against captum", whole, captum, 1.0)),
         _same("the maps of dense forwards: largest difference", found.values(), 1e-4),
     ]
     tuned = {name: min(tried, key=tried.__getitem__) for name, tried in run["tuning"].items()}

@@ -26,7 +26,7 @@ def check_baseline(baseline: Any) -> None:
             raise InvalidInputError(f"baseline={baseline!r} is unknown: {_FORMS}")
         return
     try:
-        values = torch.as_tensor(baseline, dtype=torch.float64)
+        values = torch.as_tensor(baseline, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise InvalidInputError(f"baseline is a {type(baseline).__name__}: {_FORMS}") from None
     if not bool(torch.isfinite(values).all()):
@@ -56,7 +56,7 @@ def read_baseline(baseline: Any, images: Tensor) -> Tensor:
         return images.mean(dims, keepdim=True, dtype=_wide(images)).to(images).expand_as(images)
     if isinstance(baseline, np.ndarray):
         baseline = torch.from_numpy(np.ascontiguousarray(baseline))
-    values = torch.as_tensor(baseline).to(images)
+    values = torch.as_tensor(baseline, dtype=images.dtype, device=images.device)
     if values.ndim == 1 and len(values) == images.shape[1]:
         values = values.reshape(-1, *[1] * axes)
     elif values.ndim not in (0, axes + 1):

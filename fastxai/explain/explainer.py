@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
@@ -47,10 +48,19 @@ class Explainer:
 
     name: ClassVar[str] = ""
     signed: ClassVar[bool] = False
+    __signature__: ClassVar[inspect.Signature]
     cut_by_relu: bool = False
     pixels: ClassVar[bool] = False  # wants gradients by the images
     rules: ClassVar[bool] = False  # wants ReLUs differentiated by a rule
     black_box: ClassVar[bool] = False  # wants only the model's answers
+
+    def __init_subclass__(cls) -> None:
+        """Show the options that go to the base classes in the signature, too."""
+        own = inspect.signature(cls.__init__).parameters.values()
+        named = {p.name: p for p in own if p.kind is not p.VAR_KEYWORD and p.name != "self"}
+        inherited = inspect.signature(cls.__base__ or cls).parameters
+        named |= {name: p for name, p in inherited.items() if name not in named}
+        cls.__signature__ = inspect.Signature(sorted(named.values(), key=lambda p: p.kind))
 
     def __init__(
         self,
@@ -77,7 +87,7 @@ class Explainer:
         images : Tensor, ndarray, or tuple or mapping of them
             (N, C, *spatial), floating, prepared as for the model.
         target : optional
-            What is explained; None is the predicted class.  A class index, one a image
+            What is explained; None is the predicted class.  A class index, one an image
             (N,), several an image (N, K), ``"top5"``, a function of one image's output, or
             (class, mask) for outputs with a value at each pixel.
 
@@ -87,8 +97,7 @@ class Explainer:
             float32, (N, H, W) or (N, K, H, W); methods by channel have a C before H.
         """
         explanation = self.explain(images, target)
-        for line in explanation.problems():
-            warn(line)
+        tell_problems(explanation.problems())
         return explanation.maps
 
     def explain(self, images: Any, target: Any = None) -> Explanation:
@@ -171,10 +180,19 @@ def run(explainers: Sequence[Explainer], images: Any, target: Any = None) -> Exp
     return _put_together(plan.explainers, batches, inputs)
 
 
+def tell_problems(lines: Sequence[str]) -> None:
+    """One warning a call."""
+    if lines:
+        warn("; ".join(lines))
+
+
 def _tell_layers(plan: Plan) -> None:
-    names = ", ".join(layer.name for layer in plan.recorded)
+    names = [
+        layer.name if layer.call is None else f"{layer.name} (call={layer.call})"
+        for layer in plan.recorded
+    ]
     if names:
-        plan.progress.say(f"layer: {names}")
+        plan.progress.say(f"layer: {', '.join(names)}")
 
 
 class _Batch:

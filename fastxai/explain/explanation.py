@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,17 +72,28 @@ class Explanation:
 
     def problems(self) -> list[str]:
         """A line for each status other than ok: how many maps, and what to do."""
+        return _problems([self])
+
+    def _count(self, status: str) -> list[str]:
+        """In words how many maps have a status, layer by layer."""
         tables = self.status.items() if isinstance(self.status, dict) else [("", self.status)]
-        lines = []
-        for layer, status in tables:
-            where = f" at layer {layer!r}" if layer else ""
-            for name, remedy in _REMEDIES.items():
-                if count := int((status == name).sum()):
-                    lines.append(
-                        f"{self.method}{where}: {count} of {status.size} maps have status "
-                        f"{name!r}: {remedy}"
-                    )
-        return lines
+        words = []
+        for layer, table in tables:
+            # Runners-up often have nothing positive: that is no news.
+            seen = table[:, :1] if table.ndim == 2 and status == "empty_after_relu" else table
+            if count := int((seen == status).sum()):
+                name = f"{self.method} at {layer!r}" if layer else self.method
+                words.append(f"{name} {count} of {seen.size}")
+        return words
+
+
+def _problems(explanations: Iterable[Explanation]) -> list[str]:
+    counts = {s: [w for e in explanations for w in e._count(s)] for s in _REMEDIES}
+    return [
+        f"maps with status {status!r}: {', '.join(words)}: {_REMEDIES[status]}"
+        for status, words in counts.items()
+        if words
+    ]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,7 +137,7 @@ class Explanations(Mapping[str, Explanation]):
 
     def problems(self) -> list[str]:
         """A line for each kind of map that can not be looked at as it is."""
-        return [line for explanation in self.results.values() for line in explanation.problems()]
+        return _problems(self.results.values())
 
     def contact_sheet(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .._checks import check_number, check_whole
 from ..errors import InvalidInputError
+from .baselines import check_baseline, read_baseline
 from .explainer import Explainer
 from .session import Maps, Session
 
@@ -46,8 +47,9 @@ class Saliency(Explainer):
         Noisy copies, or steps on the way (midpoints).
     noise : float, default 0.15
         Standard deviation of the noise, in parts of an image's range of values.
-    baseline : float or Tensor, default 0.0
-        Where the way begins: a value, or an image (C, H, W) in the input's units.
+    baseline : float, sequence, Tensor, "mean" or "blur", default 0.0
+        Where the way begins, in the input's units: a value, one a channel, an image
+        (C, *spatial), the image's own mean by channel, or the image blurred.
     random_state : int, default 0
         Seed of the noise; each image has random numbers of its own.
     **options
@@ -81,6 +83,7 @@ class Saliency(Explainer):
         check_whole("n_samples", n_samples, 1)
         check_whole("random_state", random_state, 0)
         check_number("noise", noise, 0)
+        check_baseline(baseline)
         self.absolute, self.kind, self.n_samples = absolute, kind, n_samples
         self.noise, self.baseline, self.random_state = noise, baseline, random_state
 
@@ -106,7 +109,7 @@ class Saliency(Explainer):
         images = session.inputs.images.detach()
         if self.kind == "smoothgrad":
             return _mean_gradient(session, k, self._noisy, self.n_samples)
-        baseline = self._from(images)
+        baseline = read_baseline(self.baseline, images)
         way = images - baseline
 
         def on_the_way(session: Session, rows: Tensor, samples: Tensor) -> Tensor:
@@ -126,21 +129,6 @@ class Saliency(Explainer):
             spread = self.noise * (copy.max() - copy.min())
             copy += torch.randn(copy.shape, generator=generator, device="cpu").to(copy) * spread
         return copies
-
-    def _from(self, images: Tensor) -> Tensor:
-        try:
-            baseline = torch.as_tensor(self.baseline, device=images.device).to(images)
-        except (TypeError, ValueError, RuntimeError):
-            raise InvalidInputError(
-                f"baseline={self.baseline!r}: give a value or one image {tuple(images.shape[1:])}"
-            ) from None
-        try:
-            return baseline.expand_as(images)
-        except RuntimeError:
-            raise InvalidInputError(
-                f"the baseline has shape {tuple(baseline.shape)} and the images "
-                f"{tuple(images.shape)}; give a value or one image {tuple(images.shape[1:])}"
-            ) from None
 
 
 def _mean_gradient(session: Session, k: int, places: Any, n_samples: int) -> Tensor | None:

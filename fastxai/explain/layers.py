@@ -6,7 +6,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -47,7 +47,8 @@ class Layer:
     module: nn.Module | None = None
     op: tuple[str, int] | None = None
     call: int | None = None
-    reshape: Callable[[Tensor], Tensor] | None = None
+    # Of any class: objects that can be called need have no hash.
+    reshape: Callable[[Tensor], Tensor] | None = field(default=None, hash=False)
 
     def arranged(self, tensor: Tensor, axes: int) -> Tensor:
         """(N, C, *spatial) of an activation or a gradient, for images of ``axes`` spatial axes.

@@ -177,7 +177,7 @@ class Perturbed:
         if self._buffer is None or len(self._buffer) < last - first:
             # Kernels write single precision; half can be had from it without loss.
             dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
-            room = torch.empty((self.batch_size, *like.shape[1:]), dtype=dtype)
+            room = torch.empty((self.batch_size, *like.shape[1:]), dtype=dtype, device="cpu")
             self._buffer = room.contiguous(memory_format=self._format)
         buffer = self._buffer[: last - first]
         rows = fill(first, last, buffer)

@@ -165,7 +165,8 @@ def _trace(model: nn.Module, inputs: Inputs, output: Any) -> Trace:
 
     with ExitStack() as stack:
         for name, module in model.named_modules():
-            if name:
+            # Scripted parts take no hooks.
+            if name and not isinstance(module, torch.jit.ScriptModule):
                 stack.callback(module.register_forward_hook(note(name)).remove)
         log.unseen("images", (), inputs.images)
         stack.enter_context(torch.no_grad())

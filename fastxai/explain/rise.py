@@ -147,7 +147,7 @@ class _Masked:
 
     def __call__(self, first: int, last: int, buffer: Tensor) -> Tensor:
         """Write numbers [first, last); whose rows' they are."""
-        rows = torch.arange(first, last) // self._rise.n_masks
+        rows = torch.arange(first, last, device="cpu") // self._rise.n_masks
         for row in rows.unique().tolist():
             begin, end = self._numbers_of(row, first, last)
             masks = torch.from_numpy(self._masks(row, begin, end)).to(buffer.dtype)
@@ -159,11 +159,11 @@ class _Masked:
     def maps(self, scores: Tensor) -> Tensor:
         """(N, K, *spatial) from the scores (N * n, K); the masks are drawn again."""
         rise, k = self._rise, scores.shape[1]
-        found = torch.zeros(len(self._images), k, *self._size)
+        found = torch.zeros(len(self._images), k, *self._size, device="cpu")
         block = 64
         for row in range(len(found)):
             own = scores[row * rise.n_masks : (row + 1) * rise.n_masks]
-            total = torch.zeros(k, int(np.prod(self._size)), dtype=torch.float64)
+            total = torch.zeros(k, int(np.prod(self._size)), dtype=torch.float64, device="cpu")
             for begin in range(0, rise.n_masks, block):
                 end = min(begin + block, rise.n_masks)
                 masks = torch.from_numpy(self._masks(row, begin, end)).flatten(1)

@@ -7,9 +7,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from .._warn import warn
 from ..errors import InvalidInputError
-from .explainer import Explainer, LayerExplainer, run
+from .explainer import Explainer, LayerExplainer, run, tell_problems
 from .explanation import Explanations
 
 # Where each method lives.
@@ -119,22 +118,21 @@ def explain(
     explainers: list[Explainer] = []
     for name, own in options.items():
         made = method_class(name)
-        _check_own(name, own, shared)
+        _check_own(name, made, own, shared)
         if any(made.name == other.name for other in explainers):
             raise InvalidInputError(f"methods= names {made.name!r} twice; name each once")
         if layer is not None and issubclass(made, LayerExplainer):
             own = {"layer": layer, **own}
-        try:
-            explainers.append(made(model, **{**shared, **own}))
-        except TypeError as error:
-            raise InvalidInputError(f"{name}: {error}") from None
+        explainers.append(made(model, **{**shared, **own}))
+    if layer is not None and not any(isinstance(e, LayerExplainer) for e in explainers):
+        names = ", ".join(e.name for e in explainers)
+        raise InvalidInputError(f"layer= is given, but {names} look at no layer; leave it out")
     out = run(explainers, images, target)
-    for line in out.problems():
-        warn(line)
+    tell_problems(out.problems())
     return out
 
 
-def _check_own(name: str, own: Any, shared: Mapping[str, Any]) -> None:
+def _check_own(name: str, made: type[Explainer], own: Any, shared: Mapping[str, Any]) -> None:
     """Options of one method: none that the shared forward pass has already decided."""
     if not isinstance(own, Mapping):
         raise InvalidInputError(f"the options of {name!r} are {own!r}; give a mapping, maybe {{}}")
@@ -143,3 +141,7 @@ def _check_own(name: str, own: Any, shared: Mapping[str, Any]) -> None:
             f"the options of {name!r} hold {', '.join(common)}: all methods share one forward "
             "pass, so give that to explain() itself"
         )
+    known = [option for option in made.__signature__.parameters if option not in shared][1:]
+    if strange := [option for option in own if option not in known]:
+        listed = f"it has {', '.join(known)}" if known else "it has none of its own"
+        raise InvalidInputError(f"{name} has no option {strange[0]!r}; {listed}")
