@@ -30,21 +30,15 @@ Rounds = dict[str, list[float]]
 
 def in_turn(calls: dict[str, Callable[[], Any]], rounds: int) -> Rounds:
     """Seconds of each call in each round; who begins changes from round to round."""
-    return _in_turn(calls, rounds, 1)[0]
-
-
-def _in_turn(calls: dict[str, Callable[[], Any]], rounds: int, times: int) -> list[Rounds]:
-    """As `in_turn`, each call so many times at once: of the first time, the second, ..."""
     names = list(calls)
-    seconds: list[Rounds] = [{name: [] for name in names} for _ in range(times)]
+    seconds: Rounds = {name: [] for name in names}
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            for again in seconds:
-                gc.collect()  # grad-cam's graphs are cycles
-                begun = time.perf_counter()
-                calls[name]()
-                again[name].append(time.perf_counter() - begun)
+            gc.collect()  # grad-cam's graphs are cycles: whoever comes next shall not pay
+            begun = time.perf_counter()
+            calls[name]()
+            seconds[name].append(time.perf_counter() - begun)
     return seconds
 
 
@@ -112,15 +106,8 @@ def gradcam(stages: Stages, network: str, batch: int, size: int, rounds: int) ->
             found["fastxai, four layers"][earliest], found["fastxai, earliest layer"]
         ),
     }
-    # Called again at once, a library finds the pages that its first call had from the system;
-    # in turn with others it must have them anew, and who keeps a graph needs many.
-    seconds, again = _in_turn(calls, rounds, 2)
-    return {
-        "rounds": seconds,
-        "again": again,
-        "difference": agreement,
-        "blank": _blank(mine),
-    }
+    seconds = in_turn(calls, rounds)
+    return {"rounds": seconds, "difference": agreement, "blank": _blank(mine)}
 
 
 def together(stages: Stages, network: str, batch: int, size: int, rounds: int) -> dict[str, Any]:

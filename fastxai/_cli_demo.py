@@ -15,7 +15,12 @@ _METHODS: dict[str, dict[str, Any]] = {
     "gradcam": {},
     "guided_gradcam": {},
 }
-DIGIT_METHODS = _METHODS | {"occlusion": {"window": 8, "stride": 2}, "saliency": {}}
+DIGIT_METHODS = {
+    **_METHODS,
+    "hirescam": {},
+    "occlusion": {"window": 8, "stride": 2},
+    "saliency": {},
+}
 PHOTO_METHODS = _METHODS | {"occlusion": {"window": 48, "stride": 24}}
 
 

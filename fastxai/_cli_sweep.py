@@ -135,7 +135,7 @@ def _write(found: Any, table: Path | None, embeddings: Path | None) -> None:
         import numpy as np
 
         with atomic_write(embeddings) as temporary, open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **found.arrays())
+            np.savez(file, **found.arrays())
 
 
 def _as_text(table: list[dict[str, Any]]) -> str:

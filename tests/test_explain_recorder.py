@@ -329,9 +329,7 @@ def test_channels_last(usual: Any) -> None:
     torch.testing.assert_close(
         fastxai.GradCAM(model, layer="layer2")(images), maps, rtol=1e-4, atol=1e-5
     )
-    torch.testing.assert_close(
-        fastxai.GuidedBackprop(model)(images), guided, rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(fastxai.GuidedBackprop(model)(images), guided, rtol=1e-4, atol=1e-5)
 
 
 def test_autocast_is_within_two_percent(usual: Any) -> None:

@@ -15,10 +15,10 @@ F = torch.nn.functional
 from fastxai.explain import local as local_module  # noqa: E402
 from fastxai.explain import patch_operations, patches  # noqa: E402
 from fastxai.explain.folding import fast_copy, folding_pairs  # noqa: E402
+from fastxai.explain.forward import plain_forward  # noqa: E402
 from fastxai.explain.inputs import Inputs  # noqa: E402
 from fastxai.explain.local import LocalForward, local_forward  # noqa: E402
 from fastxai.explain.occlusion import Occluder  # noqa: E402
-from fastxai.explain.recorder import plain_forward  # noqa: E402
 from fastxai.explain.windows import window_table  # noqa: E402
 from fastxai.progress import Progress  # noqa: E402
 

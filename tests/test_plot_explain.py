@@ -138,7 +138,7 @@ def test_other_numbers_of_channels_are_folded(channels: Any) -> None:
 @pytest.mark.parametrize(
     ("map", "status", "text"),
     [
-        pytest.param(SIGNED, "empty_after_relu", "no positive evidence", id="empty"),
+        pytest.param(SIGNED, "empty_after_relu", "nothing positive", id="empty"),
         pytest.param(SIGNED, "zero_gradient", "zero gradient", id="zero gradient"),
         pytest.param(SIGNED, "nonfinite", "not finite", id="nonfinite"),
         pytest.param(SIGNED, "lost_it", "lost it", id="another"),
@@ -288,7 +288,7 @@ def test_statuses_are_written_on_their_panels() -> None:
     status = np.full((2, 3), "ok", dtype="U20")
     status[1, 2] = "empty_after_relu"
     figure = sheet(status={"gradcam": status})
-    assert statuses(figure) == ["no positive evidence"]
+    assert statuses(figure) == ["nothing positive"]
     assert panel_axes(figure)[5 * 3 + 1].texts
 
 

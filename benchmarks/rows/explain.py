@@ -58,9 +58,9 @@ def _recorded(check: Check) -> Check:
 
 def gradcam(bench: Bench, network: str) -> dict[str, Any]:
     """Grad-CAM by all, and what more classes and layers cost us."""
-    given = {"network": network, **_size(bench), "rounds": _rounds(bench, 5)}
+    given = {"network": network, **_size(bench), "rounds": _rounds(bench, 7)}
     run = bench.explanation("gradcam", **given)
-    rounds, again, limits = run["rounds"], run["again"], _GRADCAM.get(network)
+    rounds, limits = run["rounds"], _GRADCAM.get(network)
     captum = _fastest(rounds, _CAPTUM)
     theirs = ("grad-cam", captum, "torchcam")
     checks = []
@@ -71,19 +71,13 @@ def gradcam(bench: Bench, network: str) -> dict[str, Any]:
     checks += [
         check if limits else _recorded(check) for check in _costs(rounds, rounds["plain forward"])
     ]
-    checks += [
-        _recorded(in_turn(faster, f"again at once: {name}", again["fastxai"], again[name], 1.0))
-        for name in theirs
-    ]
     found = run["difference"]
     checks.append(_same("the maps of all three: largest difference", found.values()))
     notes = [
         f"{_about(given)} All are asked about the same classes. captum is compared with "
         "the faster of trainable and frozen parameters; grad-cam and torchcam need trainable "
         "ones. torchcam's maps are brought to image size, ours are scaled like grad-cam's to be "
-        "compared with them. *Again at once*: the second of two calls in a row, for which "
-        "the memory of the first is still at hand; peers that keep a graph of the whole network "
-        "need much of it."
+        "compared with them."
     ]
     if run["blank"]:
         notes.append(f"Maps without a positive value: {run['blank']} of {given['batch']}.")

@@ -221,5 +221,6 @@ class Sweep:
         with atomic_write(folder / "figures.json") as temporary:
             text = json.dumps(self.table(), indent=2) + "\n"
             Path(temporary).write_text(text, encoding="utf-8")
+        arrays: dict[str, Any] = self.arrays()
         with atomic_write(folder / "embeddings.npz") as temporary, open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **self.arrays())
+            np.savez(file, **arrays)

@@ -20,9 +20,17 @@ except ImportError as error:
     ) from error
 
 from .explanation import Explanation, Explanations
-from .together import METHODS, explain
+from .together import METHODS, class_of, explain
 
 __all__ = ["METHODS", "Explanation", "Explanations", "explain"]
+
+
+def __getattr__(name: str) -> Any:
+    """The classes of the methods, too: ``from fastxai.explain import GradCAM``."""
+    found = class_of(name)
+    if found is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found
 
 
 class _Callable(ModuleType):

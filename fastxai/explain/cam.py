@@ -7,7 +7,7 @@ and its kin from the gradient of the target's score by the feature maps A^k.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +27,6 @@ _Array = NDArray[np.float32]
 class _CAM(LayerExplainer):
     """What the family shares: coarse maps, a ReLU, upsampling to the size of the images."""
 
-    formula: ClassVar[str] = ""
-
     def __init__(self, model: Any, layer: Any = None, *, relu: bool = True, **options: Any) -> None:
         super().__init__(model, layer, **options)
         self.cut_by_relu = relu
@@ -40,7 +38,7 @@ class _CAM(LayerExplainer):
 
     def each(self, session: Session) -> Iterator[dict[str, Maps]]:
         """One weighted sum a layer and target."""
-        return cams(session, session.layers_of(self), self.formula, self.cut_by_relu)
+        return cams(session, session.layers_of(self), self.name, self.cut_by_relu)
 
 
 def cams(
@@ -136,7 +134,6 @@ class GradCAM(_CAM):
     """
 
     name = "gradcam"
-    formula = "gradcam"
 
 
 class GradCAMPlusPlus(_CAM):
@@ -159,7 +156,6 @@ class GradCAMPlusPlus(_CAM):
     """
 
     name = "gradcam++"
-    formula = "gradcam++"
 
 
 class HiResCAM(_CAM):
@@ -181,7 +177,6 @@ class HiResCAM(_CAM):
     """
 
     name = "hirescam"
-    formula = "hirescam"
 
 
 class LayerCAM(_CAM):
@@ -203,7 +198,6 @@ class LayerCAM(_CAM):
     """
 
     name = "layercam"
-    formula = "layercam"
 
 
 class CAM(_CAM):

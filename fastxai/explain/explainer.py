@@ -17,10 +17,10 @@ from .._warn import warn
 from ..errors import InvalidInputError
 from ..progress import open_progress
 from .explanation import OK, Explanation, Explanations
+from .forward import out_of_memory
 from .inputs import Inputs, read_inputs, spatial_axes
 from .layers import Layer, resolve_layers
 from .model import caller, place_of, plain_mode, untouched, unwrap
-from .recorder import out_of_memory
 from .session import Maps, Plan, Session, open_session
 from .targets import Request, check_task, read_target
 
@@ -46,10 +46,11 @@ class Explainer:
         Show progress, the chosen layer, and what the rules covered.
     """
 
-    name: ClassVar[str] = ""
+    name: str = ""
     signed: ClassVar[bool] = False
     __signature__: ClassVar[inspect.Signature]
     cut_by_relu: bool = False
+    several_layers: bool = False  # layers were given as a sequence: results are dicts
     pixels: ClassVar[bool] = False  # wants gradients by the images
     rules: ClassVar[bool] = False  # wants ReLUs differentiated by a rule
     black_box: ClassVar[bool] = False  # wants only the model's answers
@@ -59,7 +60,8 @@ class Explainer:
         own = inspect.signature(cls.__init__).parameters.values()
         named = {p.name: p for p in own if p.kind is not p.VAR_KEYWORD and p.name != "self"}
         inherited = inspect.signature(cls.__base__ or cls).parameters
-        named |= {name: p for name, p in inherited.items() if name not in named}
+        open_ended = inspect.Parameter.VAR_KEYWORD
+        named |= {n: p for n, p in inherited.items() if n not in named and p.kind != open_ended}
         cls.__signature__ = inspect.Signature(sorted(named.values(), key=lambda p: p.kind))
 
     def __init__(
@@ -71,7 +73,11 @@ class Explainer:
         wrt: Any = None,
         batch_size: int | None = None,
         verbose: bool = False,
+        **strange: Any,
     ) -> None:
+        if strange:
+            known = ", ".join(list(self.__signature__.parameters)[1:])
+            raise TypeError(f"{type(self).__name__} has no option {min(strange)!r}; it has {known}")
         check_task(task)
         if batch_size is not None:
             check_whole("batch_size", batch_size, 1)
@@ -141,6 +147,7 @@ class LayerExplainer(Explainer):
                 "layer's output"
             )
         self.layer, self.call, self.reshape = layer, call, reshape
+        self.several_layers = isinstance(layer, (list, tuple, set, frozenset))
 
     def resolve(self, inputs: Inputs) -> list[Layer]:
         """The layers asked for, or the last convolution's feature map."""
@@ -307,7 +314,8 @@ def _as_asked(
         return value.cpu().numpy() if as_numpy and isinstance(value, Tensor) else value
 
     columns = [{layer: finish(row[i]) for layer, row in by_layer.items()} for i in range(4)]
-    if len(by_layer) == 1:
+    if len(by_layer) == 1 and not explainer.several_layers:
         columns = [next(iter(column.values())) for column in columns]
     maps, status, low, high = columns
-    return Explanation(explainer.name, maps, status, low, high, explainer.signed)
+    layers = tuple(layer for layer in by_layer if layer)
+    return Explanation(explainer.name, maps, status, low, high, explainer.signed, layers)

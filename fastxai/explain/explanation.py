@@ -10,19 +10,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidInputError
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OK = "ok"
 _REMEDIES = {
-    "empty_after_relu": "nothing at this layer speaks for the target; relu=False shows what "
-    "speaks against it, another layer or target may show more",
+    "empty_after_relu": "no place at this layer has a positive sum; relu=False shows what speaks "
+    "against the target, and hirescam, which keeps the gradient of each place where gradcam takes "
+    "the mean over places, may show what speaks for it",
     "zero_gradient": "the target's score does not depend on what is looked at (patch tokens after "
     "the last attention, a saturated output, units that are off); their maps are NaN: choose "
     "an earlier layer or another target",
     "nonfinite": "the score, activations or gradients hold NaN or inf: look for the first layer "
     "that gives them, and at the range of the images",
 }
+
+
+_ALIASES = {
+    "gradcampp": "gradcam++",
+    "gradcamplusplus": "gradcam++",
+    "grad_cam++": "gradcam++",
+    "grad_cam": "gradcam",
+    "guided": "guided_backprop",
+    "guided_backpropagation": "guided_backprop",
+    "guided_grad_cam": "guided_gradcam",
+}
+
+
+def canonical(method: Any) -> str:
+    """The name of a method, however it is written: Grad-CAM, GradCAM, grad_cam."""
+    method = getattr(method, "name", method)  # a class of a method, too
+    name = str(method).strip().lower().replace("-", "_").replace(" ", "_")
+    return _ALIASES.get(name.replace("_plus_plus", "++"), name.replace("_plus_plus", "++"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,6 +68,8 @@ class Explanation:
         (N,) or (N, K): the map's extremes before a ReLU cut it.
     signed : bool
         Whether negative values mean evidence against the target.
+    layers : tuple of str
+        Names of the layers that were looked at; of methods without layers none.
     """
 
     method: str
@@ -55,6 +78,7 @@ class Explanation:
     minimum: Any
     maximum: Any
     signed: bool
+    layers: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Method, shapes and the number of maps of each status; no numbers."""
@@ -63,12 +87,8 @@ class Explanation:
         tables = self.status.values() if isinstance(self.status, dict) else [self.status]
         counts = Counter(status for table in tables for status in table.ravel().tolist())
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-        return f"Explanation({self.method!r}, maps {shapes}; {listed})"
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of the layers, if there are several."""
-        return tuple(self.maps) if isinstance(self.maps, dict) else ()
+        where = "" if isinstance(self.maps, dict) or not self.layers else f" at {self.layers[0]!r}"
+        return f"Explanation({self.method!r}{where}, maps {shapes}; {listed})"
 
     def problems(self) -> list[str]:
         """A line for each status other than ok: how many maps, and what to do."""
@@ -107,7 +127,7 @@ class Explanations(Mapping[str, Explanation]):
     scores : ndarray of float32
         (N, K): their probabilities by the task, or values of a regression or a function.
     images : Tensor or ndarray
-        The explained images, as they were given.
+        The explained images, in the precision of the model.
     single : bool
         Whether each image has one target, so that maps have no axis of targets.
     """
@@ -125,9 +145,15 @@ class Explanations(Mapping[str, Explanation]):
 
     def __getitem__(self, name: str) -> Explanation:
         try:
-            return self.results[name]
+            return self.results[canonical(name)]
         except KeyError:
             raise KeyError(f"{name!r}: there is {', '.join(self.results)}") from None
+
+    def __getattr__(self, name: str) -> Any:
+        """Say where the maps are, which one looks for here first."""
+        if name in ("maps", "status", "minimum", "maximum", "signed"):
+            raise AttributeError(f"each method has its own: out[{next(iter(self))!r}].{name}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.results)
@@ -171,9 +197,13 @@ class Explanations(Mapping[str, Explanation]):
         """
         from ..plot import contact_sheet
 
+        if display is not None and len(display) != len(self.classes):
+            raise InvalidInputError(
+                f"display= holds {len(display)} images, and {len(self.classes)} were explained"
+            )
         panels, signed, status = {}, {}, {}
         for name, explanation in self.results.items():
-            for layer in explanation.layers or ("",):
+            for layer in explanation.maps if isinstance(explanation.maps, dict) else ("",):
                 title = f"{name}\n{layer}" if layer else name
                 panels[title] = self._by_target(_part(explanation.maps, layer))
                 status[title] = _part(explanation.status, layer).reshape(self.classes.shape)

@@ -20,10 +20,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from .._warn import warn
+from .forward import out_of_memory, plain_forward
 from .inputs import Inputs
 from .local import close
 from .model import caller
-from .recorder import out_of_memory, plain_forward
 
 _FOLDS = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}
 # What only looks at a tensor and does not compute with it.

@@ -84,6 +84,7 @@ class Saliency(Explainer):
         check_whole("random_state", random_state, 0)
         check_number("noise", noise, 0)
         check_baseline(baseline)
+        self.name = "saliency" if kind == "gradient" else kind
         self.absolute, self.kind, self.n_samples = absolute, kind, n_samples
         self.noise, self.baseline, self.random_state = noise, baseline, random_state
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from ..progress import Progress
 from . import patch_operations  # noqa: F401  (fills the table of operations)
+from .forward import out_of_memory
 from .inputs import Inputs
 from .patches import Known, Patch, form_of
 from .perturbed import Forward, Meter, available_memory
-from .recorder import out_of_memory
 
 if TYPE_CHECKING:
     from .occlusion import Occluder

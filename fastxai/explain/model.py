@@ -41,6 +41,15 @@ def unwrap(model: Any) -> nn.Module:
             "give the model it was made from, or use the methods that need only its answers: "
             "Occlusion and RISE"
         )
+    if isinstance(model, type):
+        raise InvalidInputError(
+            f"{model.__name__} is a class and no model: give {model.__name__}()"
+        )
+    if isinstance(model, (list, tuple, dict)):
+        raise InvalidInputError(
+            f"the model is a {type(model).__name__}: give the torch.nn.Module itself (of a state "
+            "dict, one that it was loaded into)"
+        )
     if not isinstance(model, nn.Module):
         raise InvalidInputError(
             f"the model is a {type(model).__name__} and no torch.nn.Module; any callable works "

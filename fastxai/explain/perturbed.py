@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .. import system
 from ..errors import InvalidInputError, ModelError
 from ..progress import Progress
+from .forward import out_of_memory
 from .inputs import Inputs
-from .recorder import out_of_memory
 from .scores import Targets
 
 SCORES = ("logit", "probability")

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..errors import FastxaiError, InvalidInputError, ModelError
+from ..errors import InvalidInputError, ModelError
+from .forward import run_model
 from .inputs import Inputs
 from .operations import OperationLog, Step, tensors_in
 from .outputs import select_output
@@ -110,6 +111,7 @@ def _holds(outer: str, inner: str) -> bool:
     return inner.startswith(outer + ".")
 
 
+_KEPT = 8  # traces a model: as many sizes of images as are in use at once
 _Traces = dict[Any, Trace]
 _TRACES: weakref.WeakKeyDictionary[nn.Module, _Traces] = weakref.WeakKeyDictionary()
 
@@ -142,6 +144,8 @@ def probe(model: nn.Module, inputs: Inputs, output: Any = None) -> Trace:
             if len(inputs) < 2:
                 raise
             traces[key] = _trace(model, inputs.part(0, 2), output)
+        if len(traces) > _KEPT:
+            del traces[next(iter(traces))]
     return traces[key]
 
 
@@ -171,24 +175,11 @@ def _trace(model: nn.Module, inputs: Inputs, output: Any) -> Trace:
         log.unseen("images", (), inputs.images)
         stack.enter_context(torch.no_grad())
         stack.enter_context(log)
-        found = _answer(model, inputs)
+        found = run_model(model, inputs)
         explained = _explained(found, output, len(inputs))
         outputs = [step for t in explained if (step := log.step_of(t)) is not None]
     n, *image = inputs.images.shape
     return Trace(tuple(log.steps), tuple(returns), dict(calls), tuple(outputs), tuple(image), n)
-
-
-def _answer(model: nn.Module, inputs: Inputs) -> Any:
-    try:
-        return inputs.call(model)
-    except (FastxaiError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"the model's forward raised {type(error).__name__}: {error} (given images of shape "
-            f"{tuple(inputs.images.shape)}, {inputs.images.dtype}, on {inputs.images.device}, to "
-            "find the default layer)"
-        ) from error
 
 
 def _explained(found: Any, output: Any, n: int) -> list[Tensor]:

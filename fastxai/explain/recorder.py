@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ..errors import FastxaiError, InvalidInputError, ModelError, NoGradientError
+from .forward import out_of_memory, run_model
 from .inputs import Inputs
 from .layers import Layer, OpTap
-from .model import place_of
 from .outputs import select_output
 from .rules import ReLURules
 
@@ -51,13 +51,8 @@ class Recording:
         if not score.requires_grad or not wanted:
             return [None] * len(of)
         try:
-            if self._rules is None:
+            with self._rules.using(rule) if self._rules is not None else nullcontext():
                 found = torch.autograd.grad(score, wanted, retain_graph=True, allow_unused=True)
-            else:
-                with self._rules.using(rule):
-                    found = torch.autograd.grad(score, wanted, retain_graph=True, allow_unused=True)
-        except (torch.OutOfMemoryError, MemoryError):
-            raise
         except FastxaiError:
             raise
         except Exception as error:  # of hooks and functions of the user's own, too
@@ -125,7 +120,7 @@ def record(
                 stack.enter_context(tap)
             if operations:
                 stack.enter_context(OpTap(operations, cut))
-            found = _forward(call, inputs.with_images(images))
+            found = run_model(call, inputs.with_images(images))
         recording.output = select_output(found, output, n=len(inputs))
         del found
         cut.check(layers, input_graph)
@@ -245,44 +240,3 @@ def leads_to(output: Tensor, leaf: Tensor) -> bool:
                 seen.add(before)
                 waiting.append(before)
     return output is leaf
-
-
-def _forward(call: Callable[..., Any], inputs: Inputs) -> Any:
-    try:
-        return inputs.call(call)
-    except (FastxaiError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        if out_of_memory(error):
-            raise
-        images = inputs.images
-        hint = inputs.hint() or _other_dtype(call, images)
-        hint = hint or "the first axis counts the images, the second their channels"
-        raise ModelError(
-            f"the model's forward raised {type(error).__name__}: {error} (given images of shape "
-            f"{tuple(images.shape)}, {images.dtype}, on {images.device}: {hint})"
-        ) from error
-
-
-def _other_dtype(call: Any, images: Tensor) -> str:
-    dtype = place_of(call)[1]
-    if dtype in (None, images.dtype):
-        return ""
-    return f"the model's parameters are {dtype}, perhaps images.to({dtype})"
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the memory of the device, or of the machine, did not suffice."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "not enough memory" in text or "can't allocate memory" in text or "out of memory" in text
-    )
-
-
-def plain_forward(call: Callable[..., Any], inputs: Inputs, output: Any = None) -> Tensor:
-    """The selected output of a forward that keeps nothing."""
-    with torch.no_grad():
-        found = _forward(call, inputs)
-        return select_output(found, output, n=len(inputs)).detach()

@@ -7,7 +7,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -215,7 +215,7 @@ class AttentionRollout(Explainer):
     torch.Size([2, 24, 32])
     """
 
-    name: ClassVar[str] = "attention_rollout"
+    name = "attention_rollout"
 
     def __init__(self, model: Any, **options: Any) -> None:
         super().__init__(model, **options)

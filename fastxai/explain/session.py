@@ -14,9 +14,10 @@ from .._warn import warn
 from ..errors import FastxaiError, InvalidInputError, NoGradientError
 from ..progress import Progress
 from .coverage import opaque_modules, unreached
+from .forward import plain_forward
 from .inputs import Inputs
 from .layers import Layer
-from .recorder import Recording, plain_forward, record
+from .recorder import Recording, record
 from .rules import ReLURules
 from .targets import Request, Targets
 
@@ -223,6 +224,7 @@ def open_session(plan: Plan, inputs: Inputs, request: Request, offset: int) -> I
     ) as recording:
         if rules is not None and offset == 0:
             _check_cover(rules, recording.output, plan)
+        _check_logits(recording.output, plan.task)
         targets = request.resolve(recording.output, plan.task, size)
         yield Session(plan, inputs, targets, recording.output, offset, recording)
 
@@ -241,4 +243,20 @@ def _check_cover(rules: ReLURules, output: Tensor, plan: Plan) -> None:
         warn(
             f"the ReLU rule could not see {listed}: scripted modules and autograd functions of "
             "the model's own pass their plain gradient"
+        )
+
+
+# What selecting an output adds to the graph.
+_SELECTS = ("Unsqueeze", "Squeeze", "Select", "Slice", "View", "Reshape", "UnsafeView")
+
+
+def _check_logits(output: Tensor, task: str) -> None:
+    """Refuse outputs that are the sigmoids of what the task wants."""
+    node = output.grad_fn
+    while node is not None and node.name().startswith(_SELECTS) and node.next_functions:
+        node = node.next_functions[0][0]
+    if task in ("binary", "multilabel") and node is not None and node.name().startswith("Sigmoid"):
+        raise InvalidInputError(
+            f"the model ends in a sigmoid, and task={task!r} wants logits, which have a sign and "
+            "gradients where the model is sure: give output=torch.logit, or the model without it"
         )

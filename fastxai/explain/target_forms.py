@@ -72,6 +72,7 @@ def _read(target: Any, n: int) -> Form:
         return _read_functions(target, n)
     columns = _read_columns(target)
     _check_count(tuple(columns.index.shape), n)
+    _check_once(columns)
     return columns
 
 
@@ -103,6 +104,19 @@ def _check_count(shape: tuple[int, ...], n: int) -> None:
         f"target has the shape {shape} for {_images(n)}: give one index, ({n},), ({n}, K) or "
         f"(1, K){several}"
     )
+
+
+def _check_once(columns: Columns) -> None:
+    """Refuse rows that name a target twice: most are one-hot codes and not indices."""
+    if columns.index.ndim < 2 or columns.index.shape[1] < 2:
+        return
+    pairs = columns.index * 4 + columns.sign
+    ordered = pairs.sort(dim=1).values
+    if (ordered[:, 1:] == ordered[:, :-1]).any():
+        raise InvalidInputError(
+            "target names a class twice for one image; it holds indices of classes: of one-hot "
+            "rows give target.argmax(1), and of several labels their indices"
+        )
 
 
 def _read_columns(target: Any) -> Columns:
@@ -154,7 +168,10 @@ def _walk(value: Any, target: Any, depth: int) -> Any:
     if isinstance(value, str):
         found = re.fullmatch(r"([+-])([0-9]{1,9})", value)
         if not found:
-            raise InvalidInputError(f"target={value!r} is unknown: it may be {FORMS}")
+            raise InvalidInputError(
+                f"target={value!r} is unknown (names of classes are not known here: give the "
+                f"index, names.index({value!r})): it may be {FORMS}"
+            )
         return (int(found[2]), 1 if found[1] == "+" else -1)
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if whole and 0 <= value <= _LARGEST:  # most are

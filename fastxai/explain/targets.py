@@ -168,7 +168,15 @@ class Request:
         if self.mask is None:
             return values.new_ones((len(self), 1, *spatial))
         if self.mask.weights is None:
-            return _where_predicted(values, kind, classes, signs).to(values.dtype)
+            where = _where_predicted(values, kind, classes, signs)
+            if not where.flatten(2).any(2).all() and "nowhere" not in self._said:
+                self._said.append("nowhere")
+                count = int((~where.flatten(2).any(2)).any(1).sum())
+                warn(
+                    f"target=(class, 'predicted'): of {count} of {len(self)} images no pixel is "
+                    "predicted as the class; their score is 0, and there is nothing to explain"
+                )
+            return where.to(values.dtype)
         rows = (self.start, self.stop, self.total)
         return self.mask.resized(spatial, image_size, rows).to(values.device)
 

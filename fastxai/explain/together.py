@@ -9,11 +9,13 @@ from typing import Any
 
 from ..errors import InvalidInputError
 from .explainer import Explainer, LayerExplainer, run, tell_problems
-from .explanation import Explanations
+from .explanation import Explanations, canonical
 
-# Where each method lives.
+# Where each method lives; two are kinds of another.
 _HOME = {
     "saliency": ("gradients", "Saliency"),
+    "smoothgrad": ("gradients", "Saliency"),
+    "integrated_gradients": ("gradients", "Saliency"),
     "deconvnet": ("gradients", "DeconvNet"),
     "guided_backprop": ("gradients", "GuidedBackprop"),
     "cam": ("cam", "CAM"),
@@ -31,10 +33,7 @@ METHODS = tuple(_HOME)
 
 def method_class(name: str) -> type[Explainer]:
     """The class of a method by its name."""
-    key = str(name).lower().replace("-", "_").replace("gradcam_plus_plus", "gradcam++")
-    key = {"gradcampp": "gradcam++", "grad_cam": "gradcam", "guided": "guided_backprop"}.get(
-        key, key
-    )
+    key = canonical(name)
     if key not in _HOME:
         near = get_close_matches(key, METHODS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -42,6 +41,14 @@ def method_class(name: str) -> type[Explainer]:
     module, attribute = _HOME[key]
     found: type[Explainer] = getattr(import_module(f".{module}", __package__), attribute)
     return found
+
+
+def class_of(name: str) -> type[Explainer] | None:
+    """The class of this name, if a method has it."""
+    for module, attribute in _HOME.values():
+        if attribute == name:
+            return getattr(import_module(f".{module}", __package__), attribute)  # type: ignore[no-any-return]
+    return None
 
 
 def explain(
@@ -67,8 +74,9 @@ def explain(
     images : Tensor, ndarray, or tuple or mapping of them
         (N, C, *spatial), floating, prepared as for the model.
     methods : str, sequence of str, or mapping of str to dict, default "gradcam"
-        Names: ``saliency``, ``deconvnet``, ``guided_backprop``, ``cam``, ``gradcam``,
-        ``gradcam++``, ``hirescam``, ``layercam``, ``guided_gradcam``, ``occlusion``, ``rise``,
+        Names: ``saliency``, ``smoothgrad``, ``integrated_gradients``, ``deconvnet``,
+        ``guided_backprop``, ``cam``, ``gradcam``, ``gradcam++``, ``hirescam``, ``layercam``,
+        ``guided_gradcam``, ``occlusion``, ``rise``,
         ``attention_rollout``.  A mapping gives options, too:
         ``{"gradcam": {}, "occlusion": {"window": 16, "stride": 8}}``.
     target : optional
@@ -106,6 +114,8 @@ def explain(
     >>> out["gradcam"].maps.shape, out.classes.shape
     (torch.Size([2, 3, 16, 16]), (2, 3))
     """
+    if isinstance(methods, type):
+        methods = [methods.__name__]
     if isinstance(methods, str):
         methods = [name.strip() for name in methods.split(",")]
     if not isinstance(methods, Iterable):
@@ -119,10 +129,12 @@ def explain(
     for name, own in options.items():
         made = method_class(name)
         _check_own(name, made, own, shared)
-        if any(made.name == other.name for other in explainers):
-            raise InvalidInputError(f"methods= names {made.name!r} twice; name each once")
+        if any(canonical(name) == other.name for other in explainers):
+            raise InvalidInputError(f"methods= names {canonical(name)!r} twice; name each once")
         if layer is not None and issubclass(made, LayerExplainer):
             own = {"layer": layer, **own}
+        if canonical(name) in ("smoothgrad", "integrated_gradients"):
+            own = {**own, "kind": canonical(name)}
         explainers.append(made(model, **{**shared, **own}))
     if layer is not None and not any(isinstance(e, LayerExplainer) for e in explainers):
         names = ", ".join(e.name for e in explainers)

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..progress import Progress, open_progress
+from .forward import plain_forward
 from .inputs import Inputs, read_inputs, spatial_axes
 from .layers import Layer, OpTap, resolve_layers
 from .model import caller, place_of, plain_mode, untouched, unwrap
 from .perturbed import Perturbed, format_of
-from .recorder import plain_forward
 from .targets import Request, read_target
 from .windows import window_table
 

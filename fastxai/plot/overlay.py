@@ -28,7 +28,7 @@ _FRAME = "#D4D4D4"
 _LETTER = 0.062  # inches of a letter of a status, about
 _RISE = 0.6  # the power by which a map becomes opaque
 _STATUS = {
-    "empty_after_relu": "no positive evidence",
+    "empty_after_relu": "nothing positive",
     "zero_gradient": "zero gradient",
     "nonfinite": "not finite",
     "zero": "zero everywhere",
@@ -80,6 +80,8 @@ def read_status(status: Any, map: NDArray[Any]) -> str:
         known = map[np.isfinite(map)]
         status = "nonfinite" if not known.size else "ok" if known.any() else "zero"
     name = str(status)
+    if name == "ok" and not map.any():
+        name = "zero"
     return "" if name == "ok" else _STATUS.get(name, name.replace("_", " "))
 
 
