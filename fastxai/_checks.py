@@ -21,6 +21,12 @@ def check_number(
         raise InvalidInputError(f"{name}={value!r}: choose a number of {high:g} or less")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidInputError(f"{name}={value!r}: choose True or False")
+
+
 def check_whole(name: str, value: Any, low: int) -> None:
     """Refuse what is no whole number of ``low`` or more."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))

@@ -58,7 +58,8 @@ def _listed(context: Any, parameter: Any, text: str | None) -> list[str] | None:
 @click.option(
     "--preprocess",
     help="size=224,crop=0.875,mean=0.485/0.456/0.406,std=0.229/0.224/0.225,"
-    "interpolation=bicubic; what is left out is the network's own, or this",
+    "interpolation=bicubic (one number for mean: grey images); what is left out is the "
+    "network's own, or this",
 )
 @click.option(
     "--scale",
@@ -119,7 +120,7 @@ def explain(
             _check_sheet(len(photos), chosen, _panels(methods, layers), names)
         prepare = parse_preprocess(preprocess or "", network.preprocess)
         images, shown = prepare(pictures)
-        options = {method: method_options(method_class(method), seed) for method in methods}
+        options = {method: method_options(method, seed) for method in methods}
         layer = layers[0] if layers is not None and len(layers) == 1 else layers
         common = {"target": chosen, "layer": layer or None, "task": task, "verbose": not quiet}
         found = run(network.model, images, options, **common)
@@ -158,10 +159,9 @@ def torch_set(threads: int | None, seed: int) -> Iterator[None]:
 
 def method_options(method: Any, seed: int) -> dict[str, Any]:
     """The seed, for the methods that draw at random."""
-    import inspect
+    from .explain.explanation import canonical
 
-    takes = inspect.signature(method.__init__).parameters
-    return {"random_state": seed} if "random_state" in takes else {}
+    return {"random_state": seed} if canonical(method) in ("smoothgrad", "rise") else {}
 
 
 def read_target(text: str | None, names: Sequence[str] | None, n: int) -> Any:
@@ -270,7 +270,7 @@ def _write_maps(path: Path, found: Any, titles: list[str]) -> None:
 
     arrays = {"classes": found.classes, "scores": found.scores, "photos": np.array(titles)}
     for name, result in found.items():
-        for layer in result.layers or ("",):
+        for layer in result.maps if isinstance(result.maps, dict) else ("",):
             key = f"{name}:{layer}" if layer else name
             maps, status = result.maps, result.status
             arrays[key] = np.asarray(maps[layer] if layer else maps)

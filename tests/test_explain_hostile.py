@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import warnings
+import weakref
 import zlib
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import networks
+import networks_attention
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,8 @@ from torch.utils.checkpoint import checkpoint
 
 import fastxai
 from fastxai import FastxaiWarning, InvalidInputError, ModelError, NoGradientError
+from fastxai.explain.halving import Batches
+from fastxai.progress import Progress
 
 METHODS: Any = {
     **{name: {} for name in ("gradcam", "gradcam++", "hirescam", "layercam", "cam")},
@@ -466,7 +470,7 @@ print(test_explain_hostile.checksums())
 
 
 def checksums() -> list[int]:
-    methods: Any = {"gradcam": {}, "guided_gradcam": {}, "saliency": {"kind": "smoothgrad"}}
+    methods = ["gradcam", "guided_gradcam", "smoothgrad"]
     images = networks.images(networks.plain_cnn)
     out = fastxai.explain(networks.plain_cnn(), images, methods, target="top2")
     return [zlib.crc32(out[name].maps.numpy().tobytes()) for name in methods]
@@ -625,6 +629,73 @@ def test_units_that_there_are_not(unit: Any, images: torch.Tensor) -> None:
         fastxai.DeconvNet(networks.plain_cnn()).project(images, "features", unit)
 
 
+def test_a_projection_of_tokens_finds_units_and_places() -> None:
+    model, images = vit_with_relu(), networks.images(networks_attention.vit)
+    layer = "encoder.layers.1"
+    kept: list[torch.Tensor] = []
+    handle = model.get_submodule(layer).register_forward_hook(lambda m, x, y: kept.append(y))
+    model(images)
+    handle.remove()
+    tokens = kept[0][:, 1:]
+    found = fastxai.DeconvNet(model).project(images, layer)
+    assert torch.equal(found.unit, tokens.amax(1).argmax(1))
+    place = found.position[:, 0] * 4 + found.position[:, 1]  # a grid of 3 x 4
+    assert torch.equal(place, tokens[[0, 1], :, found.unit].argmax(1))
+    torch.testing.assert_close(found.activation, tokens.amax((1, 2)).detach())
+    assert found.maps.abs().sum() > 0
+
+
+def vit_with_relu() -> nn.Module:
+    model = networks_attention.vit()
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.GELU):
+                setattr(module, name, nn.ReLU())
+    return model
+
+
+def test_a_projection_needs_a_relu(images: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 22 * 22, 5))
+    for refused in (fastxai.DeconvNet(model), lambda x: fastxai.DeconvNet(model).project(x, "1")):
+        with pytest.raises(InvalidInputError, match="no activation that a ReLU rule"):
+            refused(images)
+
+
+def test_a_projection_of_a_reused_layer_takes_the_call_asked_for(images: torch.Tensor) -> None:
+    model, kept = networks.plain_cnn(), []
+    model.shared = nn.ReLU()
+    model.features[2] = model.features[5] = model.shared
+    handle = model.shared.register_forward_hook(lambda m, x, y: kept.append(y.detach().clone()))
+    model(images)
+    handle.remove()
+    deconv = fastxai.DeconvNet(model)
+    for call, options in ((0, {}), (0, {"call": 0}), (1, {"call": 1})):
+        found = deconv.project(images, "shared", **options)
+        torch.testing.assert_close(found.activation, kept[call].flatten(1).amax(1))
+    with pytest.raises(InvalidInputError, match="call=9"):
+        deconv.project(images, "shared", call=9)
+    with pytest.raises(InvalidInputError, match="call=-1"):
+        deconv.project(images, "shared", call=-1)
+
+
+def test_a_projection_reads_a_layer_as_told(images: torch.Tensor) -> None:
+    deconv = fastxai.DeconvNet(networks.plain_cnn())
+    usual, turned = (
+        deconv.project(images, "features", reshape=reshape)
+        for reshape in (None, lambda maps: maps.flip(1))
+    )
+    assert torch.equal(turned.unit, 15 - usual.unit)
+    assert torch.equal(turned.maps, usual.maps)
+    with pytest.raises(InvalidInputError, match="reshape= raised ZeroDivisionError"):
+        deconv.project(images, "features", reshape=lambda maps: 1 / 0)
+
+
+def test_a_projection_tells_its_progress(images: torch.Tensor, capsys: Any) -> None:
+    fastxai.DeconvNet(networks.plain_cnn(), verbose=True).project(images, "features")
+    assert "project" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("reshape", "message"),
     [(3, "reshape=3"), (lambda maps: 1 / 0, "reshape= raised ZeroDivisionError")],
@@ -635,7 +706,7 @@ def test_a_reshape_that_can_not_be_used(reshape: Any, message: str, images: torc
         fastxai.GradCAM(networks.plain_cnn(), layer="features", reshape=reshape)(images)
 
 
-@pytest.mark.parametrize("baseline", ["grey", torch.zeros(2, 2), None], ids=["str", "2x2", "None"])
+@pytest.mark.parametrize("baseline", ["grey", torch.zeros(2, 2)], ids=["str", "2x2"])
 def test_a_baseline_that_is_no_image(baseline: Any, images: torch.Tensor) -> None:
     kind = "integrated_gradients"
     with pytest.raises(InvalidInputError, match="baseline"):
@@ -654,6 +725,95 @@ def test_warnings_name_the_users_line(images: torch.Tensor) -> None:
     with pytest.warns(FastxaiWarning) as caught:
         fastxai.GradCAM(networks.plain_cnn(), layer="features")(images, lambda out: (out * 0).sum())
     assert [warning.filename for warning in caught] == [__file__]
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def small(most: int, seen: list[int]) -> Doing:
+    """A plain CNN whose memory holds a few images."""
+
+    def does(module: Any, x: torch.Tensor) -> Any:
+        seen.append(len(x))
+        if len(x) > most:
+            raise MemoryError("too many")
+        return module.net(x)
+
+    return Doing(does)
+
+
+MEMORY: Any = {
+    "several methods": lambda model, x: fastxai.explain(model, x, "saliency, rise")["rise"].maps,
+    "samples": lambda model, x: fastxai.Saliency(model, kind="smoothgrad", n_samples=5)(x, 1),
+    "way": lambda model, x: fastxai.Saliency(model, kind="integrated_gradients", n_samples=5)(x, 1),
+    "projection": lambda model, x: fastxai.DeconvNet(model).project(x, "net.features").maps,
+    "views": lambda model, x: fastxai.Occlusion(model, window=12).views(x, 1, "net.features")[2],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("does", MEMORY.values(), ids=MEMORY)
+def test_batches_are_halved_until_they_fit(does: Any, images: torch.Tensor) -> None:
+    seen: list[int] = []
+    many = torch.cat([images, images + 0.1, images * 0.5])
+    whole, parts = does(small(1000, []), many), does(small(3, seen), many)
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
+    assert max(seen) > 3
+    with pytest.raises(MemoryError, match="too many"):
+        does(small(0, []), many)
+
+
+def test_the_graph_of_a_batch_that_did_not_fit_is_gone_before_the_next() -> None:
+    kept: list[Any] = []
+
+    class Large:
+        """What the work had made."""
+
+    def work(first: int, last: int) -> int:
+        alive = [one() for one in kept if one() is not None]
+        assert not alive
+        large = Large()
+        kept.append(weakref.ref(large))
+        if last - first > 2:
+            raise MemoryError
+        return last - first
+
+    batches = Batches(9, 8)
+    assert batches.run(work, Progress(), "work") == [2, 2, 2, 2, 1]
+    assert batches.halved and batches.size == 2
+
+
+# --- options --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("gradient", {"n_samples": 8}),
+        ("gradient", {"noise": 0.1}),
+        ("gradient", {"baseline": 0.0}),
+        ("gradient", {"random_state": 0}),
+        ("smoothgrad", {"baseline": 1.0}),
+        ("integrated_gradients", {"noise": 0.1}),
+        ("integrated_gradients", {"random_state": 3}),
+    ],
+    ids=str,
+)
+def test_options_that_a_kind_of_saliency_has_no_use_for(kind: str, options: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"{next(iter(options))}= is given, .*'{kind}'"):
+        fastxai.Saliency(networks.plain_cnn(), kind=kind, **options)
+
+
+@pytest.mark.parametrize(
+    ("method", "option"),
+    [
+        ("Saliency", "absolute"), ("GradCAM", "relu"), ("CAM", "relu"),
+        ("Occlusion", "local"), ("Occlusion", "fast"), ("RISE", "fast"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_switches_are_true_or_false(method: str, option: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"{option}='no': choose True or False"):
+        getattr(fastxai, method)(networks.plain_cnn(), **{option: "no"})
 
 
 # --- bad input, for every method ------------------------------------------------------------------

@@ -494,6 +494,16 @@ def test_views_of_a_layer_that_is_an_operation():
     assert (views.response >= 0).all()
 
 
+@pytest.mark.parametrize(
+    "change", [lambda net: lambda x: net(x), lambda net: torch.jit.trace(net, X)],
+    ids=["a function", "traced"],
+)  # fmt: skip
+def test_views_need_a_module(change):
+    occlusion = Occlusion(change(networks.plain_cnn()), window=8)
+    with pytest.raises(InvalidInputError, match=r"views look at a layer.*torch\.nn\.Module"):
+        occlusion.views(X)
+
+
 # --- RISE --------------------------------------------------------------------------------------
 
 
@@ -545,6 +555,18 @@ def test_rise_finds_what_matters():
 
 
 @pytest.mark.parametrize(
+    "options, signed",
+    [({}, False), ({"score": "logit"}, True), ({"task": "regression"}, True)],
+    ids=["probability", "logit", "regression"],
+)
+def test_rise_tells_whether_its_maps_have_a_sign(options, signed):
+    images = networks.images(networks.regression)
+    found = RISE(networks.regression(), n_masks=4, **{"task": "binary", **options}).explain(images)
+    assert found.signed is signed
+    assert signed or (found.maps >= 0).all()
+
+
+@pytest.mark.parametrize(
     "options, message",
     [
         ({"n_masks": 0}, "n_masks=0"),
@@ -552,6 +574,8 @@ def test_rise_finds_what_matters():
         ({"cells": 30}, r"cells=30 for images of \(24, 24\)"),
         ({"p": 1.0}, "p=1.0"),
         ({"p": "half"}, "p='half'"),
+        ({"p": None}, "p=None"),
+        ({"fast": 1}, "fast=1"),
         ({"score": "x"}, "score='x'"),
         ({"random_state": -1}, "random_state=-1"),
     ],

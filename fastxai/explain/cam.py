@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fastxai_kernels import select
 
+from .._checks import check_flag
 from ..errors import InvalidInputError
 from .explainer import LayerExplainer
 from .layers import Layer
@@ -29,6 +30,7 @@ class _CAM(LayerExplainer):
 
     def __init__(self, model: Any, layer: Any = None, *, relu: bool = True, **options: Any) -> None:
         super().__init__(model, layer, **options)
+        check_flag("relu", relu)
         self.cut_by_relu = relu
 
     @property

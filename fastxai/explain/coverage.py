@@ -10,7 +10,13 @@ from collections import Counter
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.modules._functions import BackwardHookFunction
+
+from .._warn import warn
+from ..errors import InvalidInputError
+from ..progress import Progress
+from .rules import ReLURules
 
 # Nodes of autograd's graph that torch's own activations leave, where no rule took their place.
 _NODES = {
@@ -30,6 +36,23 @@ _NODES = {
 }
 # ReLUs where this bound is 0, else activations that were counted as not covered.
 _BOUNDS = {"hardtanh": "_saved_min_val", "threshold": "_saved_threshold"}
+
+
+def check_cover(rules: ReLURules, output: Tensor, model: Any, progress: Progress) -> None:
+    """Say what the rule covered; warn of activations that it could not see."""
+    if not rules.covered and (hidden := opaque_modules(model)):
+        raise InvalidInputError(
+            f"the ReLU rule met no activation: what scripted or traced modules do it can not see "
+            f"({', '.join(hidden[:6])}); give them as they were before, or choose Saliency"
+        )
+    rules.check()
+    progress.say(f"ReLU rule: {rules.report()}")
+    if missed := unreached(output):
+        listed = ", ".join(f"{count} {kind}" for kind, count in missed.items())
+        warn(
+            f"the ReLU rule could not see {listed}: scripted modules and autograd functions of "
+            "the model's own pass their plain gradient"
+        )
 
 
 def opaque_modules(model: Any) -> list[str]:

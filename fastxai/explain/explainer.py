@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,16 +14,16 @@ from torch import Tensor
 from .._checks import check_whole
 from .._warn import warn
 from ..errors import InvalidInputError
-from ..progress import open_progress
+from ..progress import Progress, open_progress
 from .explanation import OK, Explanation, Explanations
-from .forward import out_of_memory
+from .halving import Batches
 from .inputs import Inputs, read_inputs, spatial_axes
 from .layers import Layer, resolve_layers
 from .model import caller, place_of, plain_mode, untouched, unwrap
 from .session import Maps, Plan, Session, open_session
 from .targets import Request, check_task, read_target
 
-_BATCH = 32
+BATCH = 32  # images that run together, unless told
 
 
 class Explainer:
@@ -139,19 +138,24 @@ class LayerExplainer(Explainer):
         **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(model, **options)
-        if call is not None:
-            check_whole("call", call, 0)
-        if reshape is not None and not callable(reshape):
-            raise InvalidInputError(
-                f"reshape={reshape!r}: give a function that makes (N, C, *spatial) of the "
-                "layer's output"
-            )
+        check_reading(call, reshape)
         self.layer, self.call, self.reshape = layer, call, reshape
         self.several_layers = isinstance(layer, (list, tuple, set, frozenset))
 
     def resolve(self, inputs: Inputs) -> list[Layer]:
         """The layers asked for, or the last convolution's feature map."""
         return resolve_layers(self.model, self.layer, inputs, self.call, self.reshape, self.output)
+
+
+def check_reading(call: Any, reshape: Any) -> None:
+    """Refuse what is no number of a call, or no function."""
+    if call is not None:
+        check_whole("call", call, 0)
+    if reshape is not None and not callable(reshape):
+        raise InvalidInputError(
+            f"reshape={reshape!r}: give a function that makes (N, C, *spatial) of the "
+            "layer's output"
+        )
 
 
 def _answering(model: Any) -> Any:
@@ -163,21 +167,29 @@ def _answering(model: Any) -> Any:
     return model
 
 
+@contextmanager
+def opened(explainer: Explainer, images: Any) -> Iterator[tuple[Inputs, Progress]]:
+    """The images as read for the model, which is in eval mode and untouched after the block."""
+    model = explainer.model
+    with plain_mode(), untouched(model), open_progress(explainer.verbose) as progress:
+        device, dtype = place_of(model)
+        axes = spatial_axes(model) if isinstance(model, torch.nn.Module) else None
+        wrt = explainer.wrt
+        yield read_inputs(images, wrt, device=device, dtype=dtype, spatial=axes), progress
+
+
 def run(explainers: Sequence[Explainer], images: Any, target: Any = None) -> Explanations:
     """Explain images by several methods of one model, which share the forward pass."""
     first = explainers[0]
     model = first.model
-    with plain_mode(), untouched(model), open_progress(first.verbose) as progress:
-        device, dtype = place_of(model)
-        axes = spatial_axes(model) if isinstance(model, torch.nn.Module) else None
-        inputs = read_inputs(images, first.wrt, device=device, dtype=dtype, spatial=axes)
+    with opened(first, images) as (inputs, progress):
         request = read_target(target, len(inputs))
         plan = Plan(
             model=model,
             call=caller(model),
             output=first.output,
             task=first.task,
-            batch_size=first.batch_size or _BATCH,
+            batch_size=first.batch_size or BATCH,
             explainers=list(explainers),
             layers={explainer: explainer.resolve(inputs) for explainer in explainers},
             progress=progress,
@@ -236,36 +248,14 @@ def _joined(parts: list[dict[str, Maps]]) -> dict[str, Maps]:
 
 
 def _all_batches(plan: Plan, inputs: Inputs, request: Request) -> list[_Batch]:
-    """Batch by batch; where memory does not suffice a batch is halved and done again."""
-    batches: list[_Batch] = []
-    size, start = plan.batch_size, 0
-    with plan.progress.stage("explain", len(inputs)) as advance:
-        while start < len(inputs):
-            stop = min(start + size, len(inputs))
-            batch = _one_batch(plan, inputs, request, start, stop)
-            if batch is None:
-                size = max(1, (stop - start) // 2)
-                gc.collect()
-                plan.progress.say(f"memory did not suffice: {size} images at a time")
-                continue
-            batches.append(batch)
-            advance(stop - start)
-            start = stop
-    return batches
+    """Batch by batch."""
 
-
-def _one_batch(
-    plan: Plan, inputs: Inputs, request: Request, start: int, stop: int
-) -> _Batch | None:
-    """None where the memory did not suffice and the batch can be halved."""
-    part = inputs.part(start, stop)
-    try:
+    def one(start: int, stop: int) -> _Batch:
+        part = inputs.part(start, stop)
         with open_session(plan, part, request.part(start, stop), start) as session:
             return _Batch(session)
-    except (RuntimeError, MemoryError) as error:
-        if out_of_memory(error) and stop - start > 1:
-            return None
-        raise
+
+    return Batches(len(inputs), plan.batch_size).run(one, plan.progress, "explain")
 
 
 def _put_together(

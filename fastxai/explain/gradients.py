@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from .._checks import check_number, check_whole
+from .._checks import check_flag, check_number, check_whole
 from ..errors import InvalidInputError
 from .baselines import check_baseline, read_baseline
 from .explainer import Explainer
+from .halving import Batches
 from .session import Maps, Session
 
-_KINDS = ("gradient", "smoothgrad", "integrated_gradients")
+if TYPE_CHECKING:
+    from .projection import Projection
+
+# The options that each kind has a use for.
+_KINDS = {
+    "gradient": (),
+    "smoothgrad": ("n_samples", "noise", "random_state"),
+    "integrated_gradients": ("n_samples", "baseline"),
+}
+_DEFAULTS = {"n_samples": 32, "noise": 0.15, "random_state": 0, "baseline": 0.0}
 
 
 def by_pixels(gradient: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,17 +53,26 @@ class Saliency(Explainer):
         ``"integrated_gradients"`` multiplies (x - baseline) by the mean gradient on the
         straight way from the baseline, which adds up to the change of the score
         (Sundararajan, Taly and Yan 2017).
-    n_samples : int, default 32
-        Noisy copies, or steps on the way (midpoints).
-    noise : float, default 0.15
-        Standard deviation of the noise, in parts of an image's range of values.
-    baseline : float, sequence, Tensor, "mean" or "blur", default 0.0
-        Where the way begins, in the input's units: a value, one a channel, an image
-        (C, *spatial), the image's own mean by channel, or the image blurred.
-    random_state : int, default 0
-        Seed of the noise; each image has random numbers of its own.
+    n_samples : int, optional
+        Noisy copies, or steps on the way (midpoints), 32 by default.  Of both these kinds.
+    noise : float, optional
+        Of ``"smoothgrad"``: standard deviation of the noise, in parts of an image's range of
+        values, 0.15 by default.
+    baseline : float, sequence, Tensor, "mean" or "blur", optional
+        Of ``"integrated_gradients"``: where the way begins, in the input's units: a value, one
+        a channel, an image (C, *spatial), the image's own mean by channel, or the image
+        blurred.  By default 0.0.
+    random_state : int, optional
+        Of ``"smoothgrad"``: seed of the noise, 0 by default; each image has random numbers of
+        its own.
     **options
-        ``output``, ``task``, ``wrt``, ``batch_size``, ``verbose``: see `Explainer`.
+        ``output``, ``task``, ``wrt``, ``batch_size``, ``verbose``: see `Explainer`.  Of the
+        kinds with samples the batch size is also that of changed images.
+
+    Raises
+    ------
+    InvalidInputError
+        If an option is unknown, or the kind has no use for it.
 
     Examples
     --------
@@ -71,22 +90,27 @@ class Saliency(Explainer):
         *,
         absolute: bool = True,
         kind: str = "gradient",
-        n_samples: int = 32,
-        noise: float = 0.15,
-        baseline: Any = 0.0,
-        random_state: int = 0,
+        n_samples: int | None = None,
+        noise: float | None = None,
+        baseline: Any = None,
+        random_state: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(model, **options)
         if kind not in _KINDS:
             raise InvalidInputError(f"kind={kind!r} is unknown; choose one of {', '.join(_KINDS)}")
-        check_whole("n_samples", n_samples, 1)
-        check_whole("random_state", random_state, 0)
-        check_number("noise", noise, 0)
-        check_baseline(baseline)
+        check_flag("absolute", absolute)
+        given = {"n_samples": n_samples, "noise": noise}
+        given |= {"random_state": random_state, "baseline": baseline}
+        used = _options(kind, given)
+        check_whole("n_samples", used["n_samples"], 1)
+        check_whole("random_state", used["random_state"], 0)
+        check_number("noise", used["noise"], 0)
+        check_baseline(used["baseline"])
         self.name = "saliency" if kind == "gradient" else kind
-        self.absolute, self.kind, self.n_samples = absolute, kind, n_samples
-        self.noise, self.baseline, self.random_state = noise, baseline, random_state
+        self.absolute, self.kind = absolute, kind
+        self.n_samples, self.noise = used["n_samples"], used["noise"]
+        self.baseline, self.random_state = used["baseline"], used["random_state"]
 
     @property
     def pixels(self) -> bool:  # type: ignore[override]
@@ -125,11 +149,24 @@ class Saliency(Explainer):
         copies = images[rows].clone()
         for copy, row, sample in zip(copies, rows.tolist(), samples.tolist(), strict=True):
             # By image and sample: neither the batch nor the other images matter.
-            seed = (self.random_state * 1_000_003 + session.offset + row) * 65_536 + sample
+            seed = session.seed_of(self.random_state, row) * 65_536 + sample
             generator = torch.Generator("cpu").manual_seed(seed % 2**63)
             spread = self.noise * (copy.max() - copy.min())
             copy += torch.randn(copy.shape, generator=generator, device="cpu").to(copy) * spread
         return copies
+
+
+def _options(kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What was given (not None) and the defaults; what the kind has no use for is refused."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in _KINDS[kind]:
+            having = " and ".join(repr(other) for other, own in _KINDS.items() if name in own)
+            raise InvalidInputError(
+                f"{name}= is given, and kind={kind!r} has no use for it: it is an option of "
+                f"{having}; leave it out, or choose that kind"
+            )
+    return {**_DEFAULTS, **given}
 
 
 def _mean_gradient(session: Session, k: int, places: Any, n_samples: int) -> Tensor | None:
@@ -139,18 +176,20 @@ def _mean_gradient(session: Session, k: int, places: Any, n_samples: int) -> Ten
     total = torch.zeros(images.shape, dtype=torch.float64, device=device)
     rows = torch.arange(n, device=device).repeat_interleave(n_samples)
     samples = torch.arange(n_samples, device=device).repeat(n)
-    batch = session.plan.batch_size
-    reached = False
-    with session.plan.progress.stage("samples", len(rows)) as advance:
-        for start in range(0, len(rows), batch):
-            part = slice(start, start + batch)
-            points = places(session, rows[part], samples[part])
-            gradient = session.gradient_at(rows[part], points, k)
-            if gradient is not None:
-                reached = True
-                total.index_add_(0, rows[part], gradient.double())
-            advance(len(points))
-    return (total / n_samples).to(images.dtype) if reached else None
+
+    def add(first: int, last: int) -> bool:
+        """Whether a gradient came."""
+        which = rows[first:last]
+        points = places(session, which, samples[first:last])
+        gradient = session.gradient_at(which, points, k)
+        if gradient is None:
+            return False
+        total.index_add_(0, which, gradient.double())
+        return True
+
+    plan = session.plan
+    reached = Batches(len(rows), plan.batch_size).run(add, plan.progress, "samples")
+    return (total / n_samples).to(images.dtype) if any(reached) else None
 
 
 class _Ruled(Explainer):
@@ -199,19 +238,6 @@ class GuidedBackprop(_Ruled):
     rule = "guided"
 
 
-class Projection(NamedTuple):
-    """What `DeconvNet.project` returns, one an image.
-
-    ``maps`` (N, C, H, W): the activation, brought back to the pixels; ``unit`` (N,) and
-    ``position`` (N, axes): which feature map, and where in it; ``activation`` (N,): how strong.
-    """
-
-    maps: Any
-    unit: Any
-    position: Any
-    activation: Any
-
-
 class DeconvNet(_Ruled):
     """DeconvNet: the way back through the network, cut to what is positive at every ReLU.
 
@@ -245,7 +271,15 @@ class DeconvNet(_Ruled):
     name = "deconvnet"
     rule = "deconvnet"
 
-    def project(self, images: Any, layer: Any = None, unit: int | None = None) -> Projection:
+    def project(
+        self,
+        images: Any,
+        layer: Any = None,
+        unit: int | None = None,
+        *,
+        call: int | None = None,
+        reshape: Any = None,
+    ) -> Projection:
         """Keep the strongest activation of a unit, zero the rest, go back to the pixels.
 
         Parameters
@@ -256,11 +290,21 @@ class DeconvNet(_Ruled):
             By default the last convolution's feature map.
         unit : int, optional
             The feature map; by default that with the strongest activation, image by image.
+        call : int, optional
+            Of a layer that runs several times the call to start from; by default the first, 0.
+        reshape : callable, optional
+            Brings the layer's activation to (N, channels, *spatial), where that is not plain.
 
         Returns
         -------
         Projection
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such layer, unit or call, if the layer gives no maps, or if the
+            network has no activation that a ReLU rule is written for.
         """
         from .projection import project
 
-        return project(self, images, layer, unit)
+        return project(self, images, layer, unit, call, reshape)

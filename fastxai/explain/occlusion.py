@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastxai_kernels import select
 
-from ..errors import InvalidInputError
+from .._checks import check_flag
 from ..progress import Progress
 from .baselines import check_baseline, read_baseline
 from .explainer import Explainer
@@ -214,9 +214,8 @@ class Occlusion(Explainer):
         super().__init__(model, **options)
         check_score(score)
         check_baseline(baseline)
-        for name, value in (("local", local), ("fast", fast)):
-            if not isinstance(value, (bool, np.bool_)):
-                raise InvalidInputError(f"{name}={value!r}: choose True or False")
+        check_flag("local", local)
+        check_flag("fast", fast)
         self.window, self.stride, self.baseline = window, stride, baseline
         self.score, self.local, self.fast = score, local, fast
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -14,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .. import system
 from ..errors import InvalidInputError, ModelError
 from ..progress import Progress
-from .forward import out_of_memory
+from .halving import Batches
 from .inputs import Inputs
 from .scores import Targets
 
@@ -123,7 +122,6 @@ class Perturbed:
         self._forward, self._inputs, self._targets = forward, inputs, targets
         self._score, self._asked, self._format = score, batch_size, memory_format
         self._group = group
-        self.batch_size = batch_size or _FIRST
         self._buffer: Tensor | None = None
 
     def scores(self, total: int, fill: Fill, progress: Progress, stage: str) -> Tensor:
@@ -132,31 +130,16 @@ class Perturbed:
         ``fill(first, last, buffer)`` writes images [first, last) into a buffer (b, C, *spatial)
         in the CPU's memory and returns whose rows' they are.
         """
-        found: list[Tensor] = []
-        first, measured = 0, self._asked is not None
-        with progress.stage(stage, total) as advance:
-            while first < total:
-                last = self._end(first, total)
-                try:
-                    found.append(self._one(first, last, fill, measured))
-                except (RuntimeError, MemoryError) as error:
-                    if not out_of_memory(error) or last - first == 1:
-                        raise
-                    self._halve(last - first, progress)
-                    measured = True
-                    continue
-                advance(last - first)
-                first, measured = last, True
-        return torch.cat(found)
+        batches = Batches(total, self._asked or _FIRST, self._group or total)
 
-    def _end(self, first: int, total: int) -> int:
-        """Where the batch from ``first`` on ends: what is left is shared out evenly."""
-        group = self._group or total
-        left = min(total, (first // group + 1) * group) - first
-        return first + -(-left // -(-left // self.batch_size))
+        def one(first: int, last: int) -> Tensor:
+            return self._one(batches, first, last, fill)
 
-    def _one(self, first: int, last: int, fill: Fill, measured: bool) -> Tensor:
-        images, rows = self._filled(first, last, fill)
+        return torch.cat(batches.run(one, progress, stage))
+
+    def _one(self, batches: Batches, first: int, last: int, fill: Fill) -> Tensor:
+        images, rows = self._filled(batches.size, first, last, fill)
+        measured = self._asked is not None or batches.halved or first > 0
         inputs = self._inputs.repeat(rows, images)
         with nullcontext() if measured else Meter() as meter:
             try:
@@ -166,18 +149,19 @@ class Perturbed:
                     raise
                 # Such as one that calls view() on what its convolutions return.
                 self._format, self._buffer = torch.contiguous_format, None
-                return self._one(first, last, fill, measured)
+                return self._one(batches, first, last, fill)
         if meter is not None:
-            self.batch_size = self._best(meter, last - first)
+            batches.size = self._best(meter, last - first)
         return score_of(self._targets.repeat(rows), output, self._score)
 
-    def _filled(self, first: int, last: int, fill: Fill) -> tuple[Tensor, Tensor]:
+    def _filled(self, size: int, first: int, last: int, fill: Fill) -> tuple[Tensor, Tensor]:
         """The changed images where the model wants them, and whose they are."""
         like = self._inputs.images
-        if self._buffer is None or len(self._buffer) < last - first:
+        if self._buffer is None or len(self._buffer) != size:
+            self._buffer = None  # before there is another
             # Kernels write single precision; half can be had from it without loss.
             dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
-            room = torch.empty((self.batch_size, *like.shape[1:]), dtype=dtype, device="cpu")
+            room = torch.empty((size, *like.shape[1:]), dtype=dtype, device="cpu")
             self._buffer = room.contiguous(memory_format=self._format)
         buffer = self._buffer[: last - first]
         rows = fill(first, last, buffer)
@@ -192,11 +176,3 @@ class Perturbed:
         if (available := available_memory(device)) is not None:
             best = min(best, available * n // max(1, meter.total))
         return max(1, best)
-
-    def _halve(self, size: int, progress: Progress) -> None:
-        self.batch_size = max(1, size // 2)
-        self._buffer = None
-        gc.collect()
-        if self._inputs.images.device.type == "cuda":
-            torch.cuda.empty_cache()
-        progress.say(f"memory did not suffice: {self.batch_size} images at a time")

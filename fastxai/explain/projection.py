@@ -2,65 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .._checks import check_whole
 from ..errors import InvalidInputError, NoGradientError
-from .explainer import Explainer
-from .gradients import Projection
-from .inputs import read_inputs, spatial_axes
+from .coverage import check_cover
+from .explainer import BATCH, Explainer, check_reading, opened
+from .halving import Batches
 from .layers import Layer, resolve_layers
-from .model import caller, place_of, plain_mode, untouched
+from .model import caller
 from .recorder import record
 from .rules import ReLURules
+from .session import arranged
 
 
-def project(explainer: Explainer, images: Any, layer: Any, unit: int | None) -> Projection:
+class Projection(NamedTuple):
+    """What `DeconvNet.project` returns, one an image.
+
+    ``maps`` (N, C, H, W): the activation, brought back to the pixels; ``unit`` (N,) and
+    ``position`` (N, axes): which feature map, and where in it; ``activation`` (N,): how strong.
+    """
+
+    maps: Any
+    unit: Any
+    position: Any
+    activation: Any
+
+
+def project(
+    explainer: Explainer, images: Any, layer: Any, unit: int | None, call: Any, reshape: Any
+) -> Projection:
     """See `DeconvNet.project`."""
-    model = explainer.model
     if unit is not None:
         check_whole("unit", unit, 0)
-    with plain_mode(), untouched(model):
-        device, dtype = place_of(model)
-        axes = spatial_axes(model)
-        inputs = read_inputs(images, explainer.wrt, device=device, dtype=dtype, spatial=axes)
-        layers = resolve_layers(model, layer, inputs, output=explainer.output)
+    check_reading(call, reshape)
+    model, output = explainer.model, explainer.output
+    with opened(explainer, images) as (inputs, progress):
+        layers = resolve_layers(model, layer, inputs, call, reshape, output)
         if len(layers) != 1:
             raise InvalidInputError(f"give one layer, not {len(layers)}")
-        parts = []
-        size = explainer.batch_size or 32
-        for start in range(0, len(inputs), size):
-            rules = ReLURules()
-            part = inputs.part(start, min(start + size, len(inputs)))
+        one = layers[0] if layers[0].call is not None else replace(layers[0], call=0)
+
+        def batch(start: int, stop: int) -> tuple[Tensor, ...]:
+            rules, part = ReLURules(), inputs.part(start, stop)
             with record(
-                caller(model), part, layers, input_graph=True, rules=rules, output=explainer.output
+                caller(model), part, [one], input_graph=True, rules=rules, output=output
             ) as recording:
-                activation = recording.activations[layers[0]][0]
-                seed, *found = _strongest(layers[0], activation, unit)
-                score = (activation * seed).sum()
+                if start == 0:
+                    check_cover(rules, recording.output, model, progress)
+                activation = recording.activations[one][0]
+                maps = arranged(one, activation, len(part.spatial))
+                seed, *found = _strongest(one, maps.detach(), unit)
+                score = (maps * seed).sum()
                 gradient = recording.gradients(score, [recording.images], "deconvnet")[0]
-                if gradient is None:
-                    raise NoGradientError(
-                        f"layer {layers[0].name!r} does not depend on the images: the model cuts "
-                        "the graph before it"
-                    )
-                parts.append((gradient.float(), *found))
-    columns = [torch.cat(list(column)) for column in zip(*parts, strict=True)]
+            if gradient is None:
+                raise NoGradientError(
+                    f"no gradient leads from layer {one.name!r} back to the images: the model "
+                    "cuts the graph before it, or reshape= does"
+                )
+            return gradient.float(), *found
+
+        size = explainer.batch_size or BATCH
+        parts = Batches(len(inputs), size).run(batch, progress, "project")
+    columns: list[Any] = [torch.cat(list(column)) for column in zip(*parts, strict=True)]
     if inputs.numpy:
         columns = [column.cpu().numpy() for column in columns]
     return Projection(*columns)
 
 
-def _strongest(layer: Layer, activation: Tensor, unit: int | None) -> tuple[Tensor, ...]:
+def _strongest(layer: Layer, maps: Tensor, unit: int | None) -> tuple[Tensor, ...]:
     """Zeros but at the strongest activation of the unit; which unit, where, how strong."""
-    maps = activation.detach()
-    if maps.ndim < 3:
-        raise InvalidInputError(
-            f"layer {layer.name!r} gives {tuple(maps.shape)}: choose one that gives feature maps"
-        )
     n, channels, *space = maps.shape
     if unit is not None and unit >= channels:
         raise InvalidInputError(f"unit={unit}: layer {layer.name!r} has units 0 to {channels - 1}")

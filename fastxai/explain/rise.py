@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastxai_kernels import select
 
-from .._checks import check_whole
+from .._checks import check_flag, check_number, check_whole
 from ..errors import InvalidInputError
 from .baselines import check_baseline, read_baseline
 from .explainer import Explainer
@@ -74,7 +74,9 @@ class RISE(Explainer):
         Run a copy of the model made for the purpose, batch norms folded into convolutions: the
         same within 1e-4.
     **options
-        ``output``, ``task``, ``wrt``, ``batch_size``, ``verbose``: see `Explainer`.
+        ``output``, ``task``, ``wrt``, ``batch_size``, ``verbose``: see `Explainer`.  The batch
+        size is that of masked images, and of images as they are, too; by default of masked
+        ones what fits and runs best.
 
     Examples
     --------
@@ -106,11 +108,18 @@ class RISE(Explainer):
         check_whole("n_masks", n_masks, 1)
         check_whole("cells", cells, 1)
         check_whole("random_state", random_state, 0)
-        if isinstance(p, (str, bool)) or not 0 < p < 1:
-            raise InvalidInputError(f"p={p!r}: give a number between 0 and 1")
+        check_flag("fast", fast)
+        check_number("p", p, 0, above=True)
+        if p >= 1:
+            raise InvalidInputError(f"p={p!r}: choose a number of less than 1")
         self.n_masks, self.cells, self.p = int(n_masks), int(cells), float(p)
         self.baseline, self.score, self.fast = baseline, score, fast
         self.random_state = int(random_state)
+
+    @property
+    def signed(self) -> bool:  # type: ignore[override]
+        """Probabilities are not negative; logits and a regression's values may be."""
+        return self.score == "logit" or self.task == "regression"
 
     def compute(self, session: Session) -> dict[str, Maps]:
         """Image by image, so that its random numbers are its own."""
@@ -139,7 +148,7 @@ class _Masked:
 
     def __init__(self, rise: RISE, session: Session) -> None:
         images = session.inputs.images.detach()
-        self._rise, self._offset = rise, session.offset
+        self._rise, self._session = rise, session
         self._size = session.inputs.spatial
         wide = torch.float64 if images.dtype == torch.float64 else torch.float32
         self._images = images.to("cpu", wide)
@@ -177,6 +186,5 @@ class _Masked:
 
     def _masks(self, row: int, begin: int, end: int) -> _Masks:
         rise = self._rise
-        # Each image of the call has a seed of its own, whatever batch it came in.
-        seed = rise.random_state * 1_000_003 + self._offset + row
+        seed = self._session.seed_of(rise.random_state, row)
         return random_masks(seed, begin, end, self._size, rise.cells, rise.p)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .._warn import warn
 from ..errors import FastxaiError, InvalidInputError, NoGradientError
 from ..progress import Progress
-from .coverage import opaque_modules, unreached
+from .coverage import check_cover
 from .forward import plain_forward
 from .inputs import Inputs
 from .layers import Layer
@@ -134,6 +133,10 @@ class Session:
         """Let go of the gradients of the k-th score: of many targets they would fill the memory."""
         self._plain.pop(k, None)
 
+    def seed_of(self, random_state: int, row: int) -> int:
+        """The seed of an image: its own, whatever batch it came in."""
+        return random_state * 1_000_003 + self.offset + row
+
     @property
     def n_targets(self) -> int:
         """K: how many targets each image has."""
@@ -163,15 +166,7 @@ class Session:
         ]
 
     def _arranged(self, layer: Layer, tensor: Tensor) -> Tensor:
-        try:
-            return layer.arranged(tensor.detach(), len(self.inputs.spatial))
-        except (FastxaiError, MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            raise InvalidInputError(
-                f"reshape= raised {type(error).__name__} for the output {tuple(tensor.shape)} of "
-                f"layer {layer.name!r}: {error}"
-            ) from error
+        return arranged(layer, tensor.detach(), len(self.inputs.spatial))
 
     def input_gradient(self, k: int, rule: str = "gradient") -> Tensor | None:
         """The k-th score's gradient by the images, ReLUs differentiated by a rule."""
@@ -202,6 +197,19 @@ class Session:
             return recording.gradients(scores[:, k].sum(), [recording.images])[0]
 
 
+def arranged(layer: Layer, tensor: Tensor, axes: int) -> Tensor:
+    """(N, C, *spatial) of an activation or a gradient; what a user's reshape= raises is told."""
+    try:
+        return layer.arranged(tensor, axes)
+    except (FastxaiError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise InvalidInputError(
+            f"reshape= raised {type(error).__name__} for the output {tuple(tensor.shape)} of "
+            f"layer {layer.name!r}: {error}"
+        ) from error
+
+
 @contextmanager
 def open_session(plan: Plan, inputs: Inputs, request: Request, offset: int) -> Iterator[Session]:
     """Run the forward of one batch and let the methods compute from it."""
@@ -223,27 +231,10 @@ def open_session(plan: Plan, inputs: Inputs, request: Request, offset: int) -> I
         output=plan.output,
     ) as recording:
         if rules is not None and offset == 0:
-            _check_cover(rules, recording.output, plan)
+            check_cover(rules, recording.output, plan.model, plan.progress)
         _check_logits(recording.output, plan.task)
         targets = request.resolve(recording.output, plan.task, size)
         yield Session(plan, inputs, targets, recording.output, offset, recording)
-
-
-def _check_cover(rules: ReLURules, output: Tensor, plan: Plan) -> None:
-    """Say what the rule covered; warn of activations that it could not see."""
-    if not rules.covered and (hidden := opaque_modules(plan.model)):
-        raise InvalidInputError(
-            f"the ReLU rule met no activation: what scripted or traced modules do it can not see "
-            f"({', '.join(hidden[:6])}); give them as they were before, or choose Saliency"
-        )
-    rules.check()
-    plan.progress.say(f"ReLU rule: {rules.report()}")
-    if missed := unreached(output):
-        listed = ", ".join(f"{count} {kind}" for kind, count in missed.items())
-        warn(
-            f"the ReLU rule could not see {listed}: scripted modules and autograd functions of "
-            "the model's own pass their plain gradient"
-        )
 
 
 # What selecting an output adds to the graph.

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
-from ..progress import Progress, open_progress
+from ..progress import Progress
+from .explainer import opened
 from .forward import plain_forward
-from .inputs import Inputs, read_inputs, spatial_axes
+from .halving import Batches
+from .inputs import Inputs
 from .layers import Layer, OpTap, resolve_layers
-from .model import caller, place_of, plain_mode, untouched, unwrap
+from .model import caller
 from .perturbed import Perturbed, format_of
 from .targets import Request, read_target
 from .windows import window_table
@@ -47,14 +49,16 @@ class Views(NamedTuple):
 
 def occlusion_views(occlusion: Occlusion, images: Any, target: Any, layer: Any) -> Views:
     """All three from the same forwards; see `Occlusion.views`."""
-    model = unwrap(occlusion.model)
-    with plain_mode(), untouched(model), open_progress(occlusion.verbose) as progress:
-        device, dtype = place_of(model)
-        inputs = read_inputs(
-            images, occlusion.wrt, device=device, dtype=dtype, spatial=spatial_axes(model)
+    model = occlusion.model
+    if not isinstance(model, torch.nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        what = "scripted or traced" if isinstance(model, torch.nn.Module) else type(model).__name__
+        raise InvalidInputError(
+            f"the views look at a layer and need a torch.nn.Module; the model is {what}: give the "
+            "network itself, or call Occlusion for its map alone"
         )
+    with opened(occlusion, images) as (inputs, progress):
         request = read_target(target, len(inputs))
-        layers = resolve_layers(model, layer, inputs)
+        layers = resolve_layers(model, layer, inputs, output=occlusion.output)
         if len(layers) != 1:
             raise InvalidInputError(f"{len(layers)} layers are given: the views are of one")
         windows, grid = window_table(inputs.spatial, occlusion.window, occlusion.stride)
@@ -84,7 +88,11 @@ class _Watch:
         from .occlusion import Occluder
 
         own = self._occlusion
-        output, sums = self._forward(inputs)
+        size = own.batch_size or _IMAGES
+        parts = Batches(len(inputs), size).run(
+            lambda first, last: self._forward(inputs.part(first, last)), progress, "forward"
+        )
+        output, sums = (torch.cat(list(column)) for column in zip(*parts, strict=True))
         targets = request.resolve(output, own.task, inputs.spatial)
         if targets.classes.shape[1] != 1:
             raise InvalidInputError("several targets an image: the views are of one")
