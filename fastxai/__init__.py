@@ -25,14 +25,15 @@ if TYPE_CHECKING:
         NoGradientError,
         NotEnoughMemoryError,
     )
+    from .explain.black_box.occlusion import Occlusion
+    from .explain.black_box.rise import RISE
     from .explain.cam import CAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
     from .explain.explanation import Explanation, Explanations
-    from .explain.gradients import DeconvNet, GuidedBackprop, Saliency
+    from .explain.gradients import DeconvNet, GuidedBackprop
     from .explain.guided_gradcam import GuidedGradCAM
-    from .explain.occlusion import Occlusion
-    from .explain.rise import RISE
+    from .explain.methods import explain
     from .explain.rollout import AttentionRollout
-    from .explain.together import explain
+    from .explain.saliency import Saliency
 
 try:
     __version__ = version("fastxai")
@@ -96,10 +97,10 @@ _HOME = {
     "NeighborGraph": ".embed.neighbors",
     "NoGradientError": ".errors",
     "NotEnoughMemoryError": ".errors",
-    "Occlusion": ".explain.occlusion",
+    "Occlusion": ".explain.black_box.occlusion",
     "PCA": ".embed.pca",
-    "RISE": ".explain.rise",
-    "Saliency": ".explain.gradients",
+    "RISE": ".explain.black_box.rise",
+    "Saliency": ".explain.saliency",
     "TSNE": ".embed.tsne",
     "UMAP": ".embed.umap",
     "align": ".embed.align",

@@ -65,7 +65,7 @@ def explain_photos(out: Path, seed: int, threads: int | None, quiet: bool) -> st
     """
     from .explain import explain
     from .explain.networks import efficientnet_lite0, photo_files
-    from .explain.photos import read_photo
+    from .explain.networks.photos import read_photo
     from .progress import open_progress
 
     begun = time.perf_counter()

@@ -100,9 +100,9 @@ def explain(
     begun = time.perf_counter()
 
     from .explain import explain as run
-    from .explain.loading import load_network
-    from .explain.photos import parse_preprocess, read_photo
-    from .explain.together import method_class
+    from .explain.methods import method_class
+    from .explain.networks.loading import load_network
+    from .explain.networks.photos import parse_preprocess, read_photo
     from .progress import open_progress
 
     for method in methods:
@@ -199,7 +199,7 @@ def _class(text: str, names: Sequence[str] | None) -> int | str:
         )
     found = [k for k, name in enumerate(names) if name.casefold() == text.casefold()]
     if not found:
-        from .explain.loading import near
+        from .explain.networks.loading import near
 
         raise InvalidInputError(f"target {text!r}: no class has this name{near(text, names)}")
     if len(found) > 1:
@@ -238,7 +238,7 @@ def _check_names(names: Sequence[str] | None, classes: Any, path: Path | None) -
 def _panels(methods: Sequence[str], layers: Sequence[str] | None) -> int:
     """How many maps a class has: one a method, and of methods that look at layers one a layer."""
     from .explain.explainer import LayerExplainer
-    from .explain.together import method_class
+    from .explain.methods import method_class
 
     many = len(layers or ()) or 1
     return sum(many if issubclass(method_class(one), LayerExplainer) else 1 for one in methods)

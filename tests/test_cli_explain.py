@@ -118,8 +118,8 @@ def test_the_maps_are_those_of_the_function() -> None:
     assert run(["explain", "a.png", *BASE, "--method", "gradcam", "--maps", "m.npz"]) == 0
     from shellnets import build  # type: ignore[import-not-found]
 
-    from fastxai.explain.photos import Preprocess as Default
-    from fastxai.explain.photos import parse_preprocess, read_photo
+    from fastxai.explain.networks.photos import Preprocess as Default
+    from fastxai.explain.networks.photos import parse_preprocess, read_photo
 
     images, _ = parse_preprocess(SIZE[1], Default())([read_photo("a.png")])
     expected = fastxai.GradCAM(build())(images)

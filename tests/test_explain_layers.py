@@ -12,7 +12,7 @@ from torch import nn
 from fastxai import InvalidInputError
 from fastxai.errors import ModelError
 from fastxai.explain.inputs import Inputs, read_inputs
-from fastxai.explain.layers import Layer, OpTap, near_names, resolve_layers
+from fastxai.explain.layers.layers import Layer, OpTap, near_names, resolve_layers
 from fastxai.explain.recorder import record
 
 WRT = {"two_inputs": 0, "mapping_inputs": "pixels"}
@@ -337,7 +337,7 @@ def test_no_hook_stays(fails):
     model = networks.plain_cnn()
     x = torch.rand(1, 5 if fails else 3, 24, 24)
     if fails:
-        with pytest.raises(ModelError, match="to find the default layer") as caught:
+        with pytest.raises(ModelError, match="the model's forward raised") as caught:
             default(model, x)
         assert isinstance(caught.value.__cause__, RuntimeError)
     else:

@@ -21,9 +21,10 @@ from fastxai.errors import (  # noqa: E402
     MissingDependencyError,
     ModelError,
 )
-from fastxai.explain import loading, networks  # noqa: E402
-from fastxai.explain.loading import load_network, load_weights  # noqa: E402
-from fastxai.explain.photos import Preprocess, parse_preprocess, read_photo  # noqa: E402
+from fastxai.explain import networks  # noqa: E402
+from fastxai.explain.networks import demo, loading  # noqa: E402
+from fastxai.explain.networks.loading import load_network, load_weights  # noqa: E402
+from fastxai.explain.networks.photos import Preprocess, parse_preprocess, read_photo  # noqa: E402
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (6, 8, 3), np.uint8)
@@ -135,13 +136,13 @@ def test_the_cifar_network_knows_its_classes() -> None:
 def test_missing_packages_are_named(
     build: Any, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(networks, "find_spec", lambda name: None)
+    monkeypatch.setattr(demo, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=f"pip install --no-deps .*{package}"):
         build()
 
 
 def test_names_are_none_without_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks, "find_spec", lambda name: None)
+    monkeypatch.setattr(demo, "find_spec", lambda name: None)
     assert networks.imagenet_names() is None
 
 
@@ -315,7 +316,7 @@ def test_preprocess_refuses(text: str, message: str) -> None:
 MODULE = """
 import torch
 from fastxai.explain.networks import Network
-from fastxai.explain.photos import Preprocess
+from fastxai.explain.networks.photos import Preprocess
 
 def build():
     return torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.BatchNorm2d(2))

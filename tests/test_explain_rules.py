@@ -11,8 +11,8 @@ from torch.nn import functional as F  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 from fastxai import FastxaiWarning, InvalidInputError  # noqa: E402
-from fastxai.explain.coverage import opaque_modules, unreached  # noqa: E402
-from fastxai.explain.rules import ReLURules  # noqa: E402
+from fastxai.explain.relu_rules.coverage import opaque_modules, unreached  # noqa: E402
+from fastxai.explain.relu_rules.rules import ReLURules  # noqa: E402
 
 ZERO = torch.zeros(())
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fastxai import FastxaiWarning, InvalidInputError
 
 torch = pytest.importorskip("torch")
-from fastxai.explain.targets import TASKS, check_task, read_target  # noqa: E402
+from fastxai.explain.targets.request import TASKS, check_task, read_target  # noqa: E402
 
 N, C = 4, 6
 

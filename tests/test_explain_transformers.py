@@ -9,9 +9,9 @@ from torch import nn
 
 from fastxai import InvalidInputError
 from fastxai.explain.inputs import read_inputs
-from fastxai.explain.layers import resolve_layers
+from fastxai.explain.layers.layers import resolve_layers
+from fastxai.explain.layers.tokens import ChannelsLast, Patches
 from fastxai.explain.recorder import record
-from fastxai.explain.tokens import ChannelsLast, Patches
 
 DEFAULTS = {
     "vit": ("encoder.layers.2.ln_1", Patches((3, 4), prefix=1)),

@@ -12,14 +12,14 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 F = torch.nn.functional
 
-from fastxai.explain import local as local_module  # noqa: E402
-from fastxai.explain import patch_operations, patches  # noqa: E402
-from fastxai.explain.folding import fast_copy, folding_pairs  # noqa: E402
+from fastxai.explain.black_box import local_forward as local_module  # noqa: E402
+from fastxai.explain.black_box import local_operations, local_tensor  # noqa: E402
+from fastxai.explain.black_box.folding import fast_copy, folding_pairs  # noqa: E402
+from fastxai.explain.black_box.local_forward import LocalForward, local_forward  # noqa: E402
+from fastxai.explain.black_box.occlusion import Occluder  # noqa: E402
+from fastxai.explain.black_box.windows import window_table  # noqa: E402
 from fastxai.explain.forward import plain_forward  # noqa: E402
 from fastxai.explain.inputs import Inputs  # noqa: E402
-from fastxai.explain.local import LocalForward, local_forward  # noqa: E402
-from fastxai.explain.occlusion import Occluder  # noqa: E402
-from fastxai.explain.windows import window_table  # noqa: E402
 from fastxai.progress import Progress  # noqa: E402
 
 X = networks.images(networks.plain_cnn, 3)
@@ -53,13 +53,13 @@ class Counted:
 
     def __init__(self, monkeypatch):
         self.whole = []
-        on_the_whole = patches._on_the_whole
+        on_the_whole = local_tensor._on_the_whole
 
         def noted(func, args, kwargs):
             self.whole.append(func._schema.name.partition("::")[2])
             return on_the_whole(func, args, kwargs)
 
-        monkeypatch.setattr(patches, "_on_the_whole", noted)
+        monkeypatch.setattr(local_tensor, "_on_the_whole", noted)
 
 
 @pytest.fixture
@@ -140,12 +140,12 @@ def test_a_region_that_has_grown_is_put_together(counted):
 
 def test_what_is_known_of_the_image_is_computed_once(monkeypatch):
     model, calls = networks.residual(), []
-    run = patches.Known.get
+    run = local_tensor.Known.get
 
     def noted(self, func, bases, rest, compute):
         return run(self, func, bases, rest, lambda: (calls.append(1), compute())[1])
 
-    monkeypatch.setattr(patches.Known, "get", noted)
+    monkeypatch.setattr(local_tensor.Known, "get", noted)
     occluder = Occluder(X, 0.0, window_table((24, 24), 4, 4)[0], torch.channels_last)
     local = LocalForward(model, lambda inputs: plain_forward(model, inputs), X, occluder)
     buffer = torch.empty(4, 3, 24, 24).contiguous(memory_format=torch.channels_last)
@@ -321,7 +321,7 @@ def test_close_minds_nan():
 
 
 def test_operations_have_names_that_torch_knows():
-    for name in patch_operations.OPERATIONS:
+    for name in local_operations.OPERATIONS:
         assert hasattr(torch.ops.aten, name), name
 
 

@@ -11,10 +11,10 @@ from fastxai import RISE, FastxaiWarning, InvalidInputError, Occlusion
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from fastxai.explain import perturbed  # noqa: E402
-from fastxai.explain.baselines import read_baseline  # noqa: E402
-from fastxai.explain.rise import random_masks  # noqa: E402
-from fastxai.explain.windows import window_table  # noqa: E402
+from fastxai.explain.black_box import perturbed  # noqa: E402
+from fastxai.explain.black_box.baselines import read_baseline  # noqa: E402
+from fastxai.explain.black_box.rise import random_masks  # noqa: E402
+from fastxai.explain.black_box.windows import window_table  # noqa: E402
 
 X = networks.images(networks.plain_cnn, 3)
 OPTIONS = {  # what the builders' outputs need

@@ -19,8 +19,8 @@ from torch import nn
 
 import fastxai
 from fastxai.explain.inputs import read_inputs
-from fastxai.explain.layers import resolve_layers
-from fastxai.explain.rules import ReLURules
+from fastxai.explain.layers.layers import resolve_layers
+from fastxai.explain.relu_rules.rules import ReLURules
 
 _SIZE = {"torchvision vit_b_16": 224, "torchvision swin_t": 224, "timm vit_small": 224}
 

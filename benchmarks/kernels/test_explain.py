@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastxai.explain.windows import window_table
+from fastxai.explain.black_box.windows import window_table
 from fastxai_kernels import select
 
 kernels = select("cpu")

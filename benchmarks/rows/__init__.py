@@ -90,7 +90,7 @@ ROWS = (
         "gradcam-resnet50",
         f"Grad-CAM, ResNet-50, {_EXPLAINED}",
         partial(explain.gradcam, network="resnet50"),
-        (3, 5),
+        (1.5, 3),
     ),
     _explains(
         "gradcam-vgg16",
@@ -102,19 +102,19 @@ ROWS = (
         "gradcam-lite0",
         f"Grad-CAM, EfficientNet-Lite0, {_EXPLAINED}",
         partial(explain.gradcam, network="efficientnet-lite0"),
-        (1, 2),
+        (1, 1.5),
     ),
     _explains(
         "gradcam-memory",
         "Grad-CAM, peak memory above the loaded model",
         explain.memory,
-        (2, 2),
+        (2.5, 2.5),
     ),
     _explains(
         "explain-resnet50",
         f"five methods together, ResNet-50, {_EXPLAINED}",
         partial(explain.together, network="resnet50"),
-        (2, 3),
+        (2, 3.5),
     ),
     _explains(
         "explain-vgg16",
@@ -126,7 +126,7 @@ ROWS = (
         "occlusion-resnet50",
         "occlusion, ResNet-50, 169 windows",
         partial(explain.occlusion, network="resnet50"),
-        (4, 6),
+        (4, 7),
     ),
     _explains(
         "occlusion-vgg16",
@@ -138,6 +138,6 @@ ROWS = (
         "gradcam-occlusion",
         "Grad-CAM beside occlusion, EfficientNet-Lite0",
         explain.agreement,
-        (1, 1),
+        (0.5, 0.5),
     ),
 )

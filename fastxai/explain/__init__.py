@@ -20,7 +20,7 @@ except ImportError as error:
     ) from error
 
 from .explanation import Explanation, Explanations
-from .together import METHODS, class_of, explain
+from .methods import METHODS, class_of, explain
 
 __all__ = ["METHODS", "Explanation", "Explanations", "explain"]
 

@@ -19,7 +19,7 @@ from fastxai_kernels import select
 from .._checks import check_flag
 from ..errors import InvalidInputError
 from .explainer import LayerExplainer
-from .layers import Layer
+from .layers.layers import Layer
 from .session import Maps, Session
 
 _Array = NDArray[np.float32]

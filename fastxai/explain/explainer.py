@@ -1,4 +1,4 @@
-"""The base of every method, and the engine that runs several of them on one forward."""
+"""The base of every method: what they share, and what each declares."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from .._checks import check_whole
 from .._warn import warn
 from ..errors import InvalidInputError
 from ..progress import Progress, open_progress
-from .explanation import OK, Explanation, Explanations
-from .halving import Batches
+from .explanation import Explanation
 from .inputs import Inputs, read_inputs, spatial_axes
-from .layers import Layer, resolve_layers
-from .model import caller, place_of, plain_mode, untouched, unwrap
-from .session import Maps, Plan, Session, open_session
-from .targets import Request, check_task, read_target
+from .layers.layers import Layer, resolve_layers
+from .model import place_of, plain_mode, untouched, unwrap
+from .session import Maps, Session
+from .targets.request import check_task
 
 BATCH = 32  # images that run together, unless told
 
@@ -107,6 +104,8 @@ class Explainer:
 
     def explain(self, images: Any, target: Any = None) -> Explanation:
         """Return the maps with a status each; parameters as when called."""
+        from .engine import run
+
         return run([self], images, target)[self.name]
 
     def resolve(self, inputs: Inputs) -> list[Layer]:
@@ -178,134 +177,7 @@ def opened(explainer: Explainer, images: Any) -> Iterator[tuple[Inputs, Progress
         yield read_inputs(images, wrt, device=device, dtype=dtype, spatial=axes), progress
 
 
-def run(explainers: Sequence[Explainer], images: Any, target: Any = None) -> Explanations:
-    """Explain images by several methods of one model, which share the forward pass."""
-    first = explainers[0]
-    model = first.model
-    with opened(first, images) as (inputs, progress):
-        request = read_target(target, len(inputs))
-        plan = Plan(
-            model=model,
-            call=caller(model),
-            output=first.output,
-            task=first.task,
-            batch_size=first.batch_size or BATCH,
-            explainers=list(explainers),
-            layers={explainer: explainer.resolve(inputs) for explainer in explainers},
-            progress=progress,
-        )
-        _tell_layers(plan)
-        batches = _all_batches(plan, inputs, request)
-    return _put_together(plan.explainers, batches, inputs)
-
-
 def tell_problems(lines: Sequence[str]) -> None:
     """One warning a call."""
     if lines:
         warn("; ".join(lines))
-
-
-def _tell_layers(plan: Plan) -> None:
-    names = [
-        layer.name if layer.call is None else f"{layer.name} (call={layer.call})"
-        for layer in plan.recorded
-    ]
-    if names:
-        plan.progress.say(f"layer: {', '.join(names)}")
-
-
-class _Batch:
-    """Maps and targets of one batch."""
-
-    def __init__(self, session: Session) -> None:
-        explainers = session.plan.explainers
-        steps = {e.name: step for e in explainers if (step := e.each(session)) is not None}
-        parts: dict[str, list[dict[str, Maps]]] = {name: [] for name in steps}
-        for k in range(session.n_targets if steps else 0):
-            for name, step in steps.items():
-                parts[name].append(next(step))
-            session.forget(k)
-        self.maps = {name: _joined(part) for name, part in parts.items()}
-        rest = [e for e in explainers if e.name not in steps]
-        self.maps |= {e.name: e.compute(session) for e in rest if not e.black_box}
-        session.release()
-        self.maps |= {e.name: e.compute(session) for e in rest if e.black_box}
-        self.classes = session.targets.classes.cpu()
-        self.scores = session.targets.probabilities(session.output).float().cpu()
-        self.single = session.targets.single
-        self.finite = session.finite
-
-
-def _joined(parts: list[dict[str, Maps]]) -> dict[str, Maps]:
-    """All targets, along the second axis."""
-    if len(parts) == 1:
-        return parts[0]
-    columns = {layer: zip(*(part[layer] for part in parts), strict=True) for layer in parts[0]}
-    return {
-        layer: Maps(*(torch.cat(tensors, 1) for tensors in column))
-        for layer, column in columns.items()
-    }
-
-
-def _all_batches(plan: Plan, inputs: Inputs, request: Request) -> list[_Batch]:
-    """Batch by batch."""
-
-    def one(start: int, stop: int) -> _Batch:
-        part = inputs.part(start, stop)
-        with open_session(plan, part, request.part(start, stop), start) as session:
-            return _Batch(session)
-
-    return Batches(len(inputs), plan.batch_size).run(one, plan.progress, "explain")
-
-
-def _put_together(
-    explainers: Sequence[Explainer], batches: list[_Batch], inputs: Inputs
-) -> Explanations:
-    single = batches[0].single
-    finite = torch.cat([batch.finite for batch in batches])
-    results = {}
-    for explainer in explainers:
-        by_layer = {
-            layer: _explanation(explainer, [b.maps[explainer.name][layer] for b in batches], finite)
-            for layer in batches[0].maps[explainer.name]
-        }
-        results[explainer.name] = _as_asked(explainer, by_layer, single, inputs.numpy)
-    classes = torch.cat([batch.classes for batch in batches]).numpy()
-    scores = torch.cat([batch.scores for batch in batches]).numpy()
-    images = inputs.images.cpu().float().numpy() if inputs.numpy else inputs.images
-    return Explanations(results, classes, scores, images, single)
-
-
-def _explanation(
-    explainer: Explainer, parts: list[Maps], finite: Tensor
-) -> tuple[Tensor, Any, Tensor, Tensor]:
-    """Maps, status, minimum and maximum of all batches, (N, K, ...); which scores are finite."""
-    values, low, high, zero = (torch.cat(list(column)) for column in zip(*parts, strict=True))
-    finite = finite.to(low.device) & torch.isfinite(low) & torch.isfinite(high)
-    finite &= torch.isfinite(values.flatten(2)).all(2)
-    status = np.full(tuple(low.shape), OK, dtype="<U16")
-    if explainer.cut_by_relu:
-        status[(high <= 0).cpu().numpy()] = "empty_after_relu"
-    status[(~finite).cpu().numpy()] = "nonfinite"
-    status[zero.cpu().numpy()] = "zero_gradient"
-    if bool(zero.any()):
-        # No gradient is no evidence, and must not be seen as "nothing here".
-        values = values.masked_fill(zero.reshape(*zero.shape, *[1] * (values.ndim - 2)), torch.nan)
-    return values.float(), status, low.float(), high.float()
-
-
-def _as_asked(
-    explainer: Explainer, by_layer: dict[str, Any], single: bool, as_numpy: bool
-) -> Explanation:
-    """Without an axis of targets where each image has one, NumPy where NumPy came."""
-
-    def finish(value: Any) -> Any:
-        value = value[:, 0] if single else value
-        return value.cpu().numpy() if as_numpy and isinstance(value, Tensor) else value
-
-    columns = [{layer: finish(row[i]) for layer, row in by_layer.items()} for i in range(4)]
-    if len(by_layer) == 1 and not explainer.several_layers:
-        columns = [next(iter(column.values())) for column in columns]
-    maps, status, low, high = columns
-    layers = tuple(layer for layer in by_layer if layer)
-    return Explanation(explainer.name, maps, status, low, high, explainer.signed, layers)

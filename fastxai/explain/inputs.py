@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
-from .images import FLOATS, from_numpy, is_floating, kind_of, own, read_images
+from .image_checks import FLOATS, from_numpy, is_floating, kind_of, own, read_images
 
 _FEW_CHANNELS = (1, 3, 4)
 

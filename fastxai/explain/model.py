@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from ..errors import InvalidInputError
-from .sharing import alone, together
-from .state import State, lazy_names
+from .model_state import State, lazy_names
+from .threads import exclusively, process_wide
 
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
@@ -108,9 +108,9 @@ def untouched(model: Any) -> Iterator[None]:
         )
     parameters = [p for module in modules for p in module._parameters.values() if p is not None]
     with ExitStack() as stack:
-        stack.enter_context(alone([*modules, *parameters]))
+        stack.enter_context(exclusively([*modules, *parameters]))
         for device in [None, *_cuda_devices(modules)]:
-            stack.enter_context(together(("random", device), partial(_random, device)))
+            stack.enter_context(process_wide(("random", device), partial(_random, device)))
         stack.callback(State(modules).restore)
         for module in modules:
             if module.training:
@@ -137,9 +137,9 @@ def plain_mode() -> Iterator[None]:
     with torch.inference_mode(False), torch.enable_grad(), ExitStack() as stack:
         # Importing the compiler takes a second; where it was never imported nothing is compiled.
         if "torch._dynamo" in sys.modules:
-            stack.enter_context(together("stance", partial(_stance, "force_eager")))
+            stack.enter_context(process_wide("stance", partial(_stance, "force_eager")))
         if "torch.utils.checkpoint" in sys.modules:
-            stack.enter_context(together("checkpoint", _without_checkpoints))
+            stack.enter_context(process_wide("checkpoint", _without_checkpoints))
             _PLAIN.depth = getattr(_PLAIN, "depth", 0) + 1
             stack.callback(_leave_plain)
         yield

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from .._checks import check_whole
 from ..errors import InvalidInputError, NoGradientError
-from .coverage import check_cover
 from .explainer import BATCH, Explainer, check_reading, opened
 from .halving import Batches
-from .layers import Layer, resolve_layers
+from .layers.layers import Layer, resolve_layers
 from .model import caller
 from .recorder import record
-from .rules import ReLURules
+from .relu_rules.coverage import check_cover
+from .relu_rules.rules import ReLURules
 from .session import arranged
 
 

@@ -19,9 +19,9 @@ from torch import Tensor
 from ..errors import FastxaiError, InvalidInputError, ModelError, NoGradientError
 from .forward import out_of_memory, run_model
 from .inputs import Inputs
-from .layers import Layer, OpTap
+from .layers.layers import Layer, OpTap
 from .outputs import select_output
-from .rules import ReLURules
+from .relu_rules.rules import ReLURules
 
 
 class Recording:

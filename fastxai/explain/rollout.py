@@ -19,10 +19,10 @@ from fastxai_kernels import select
 from ..errors import InvalidInputError
 from .explainer import Explainer
 from .inputs import Inputs
-from .operations import operation
-from .probe import Trace, probe
+from .layers.operations import operation
+from .layers.probe import Trace, probe
+from .layers.tokens import PRODUCTS, attentions, grid_of, reads_all
 from .session import Maps, Session
-from .tokens import PRODUCTS, attentions, grid_of, reads_all
 
 # How many results of a softmax, and of operations on them, wait for a product at a time.
 _PENDING = 8

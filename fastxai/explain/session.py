@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ..errors import FastxaiError, InvalidInputError, NoGradientError
 from ..progress import Progress
-from .coverage import check_cover
 from .forward import plain_forward
 from .inputs import Inputs
-from .layers import Layer
+from .layers.layers import Layer
 from .recorder import Recording, record
-from .rules import ReLURules
-from .targets import Request, Targets
+from .relu_rules.coverage import check_cover
+from .relu_rules.rules import ReLURules
+from .targets.request import Request, Targets
 
 if TYPE_CHECKING:
     from .explainer import Explainer

@@ -1,0 +1,145 @@
+"""Several methods of one model on one forward: batch by batch, then put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .explainer import BATCH, Explainer, opened
+from .explanation import OK, Explanation, Explanations
+from .halving import Batches
+from .inputs import Inputs
+from .model import caller
+from .session import Maps, Plan, Session, open_session
+from .targets.request import Request, read_target
+
+
+def run(explainers: Sequence[Explainer], images: Any, target: Any = None) -> Explanations:
+    """Explain images by several methods of one model, which share the forward pass."""
+    first = explainers[0]
+    model = first.model
+    with opened(first, images) as (inputs, progress):
+        request = read_target(target, len(inputs))
+        plan = Plan(
+            model=model,
+            call=caller(model),
+            output=first.output,
+            task=first.task,
+            batch_size=first.batch_size or BATCH,
+            explainers=list(explainers),
+            layers={explainer: explainer.resolve(inputs) for explainer in explainers},
+            progress=progress,
+        )
+        _tell_layers(plan)
+        batches = _all_batches(plan, inputs, request)
+    return _put_together(plan.explainers, batches, inputs)
+
+
+def _tell_layers(plan: Plan) -> None:
+    names = [
+        layer.name if layer.call is None else f"{layer.name} (call={layer.call})"
+        for layer in plan.recorded
+    ]
+    if names:
+        plan.progress.say(f"layer: {', '.join(names)}")
+
+
+class _Batch:
+    """Maps and targets of one batch."""
+
+    def __init__(self, session: Session) -> None:
+        explainers = session.plan.explainers
+        steps = {e.name: step for e in explainers if (step := e.each(session)) is not None}
+        parts: dict[str, list[dict[str, Maps]]] = {name: [] for name in steps}
+        for k in range(session.n_targets if steps else 0):
+            for name, step in steps.items():
+                parts[name].append(next(step))
+            session.forget(k)
+        self.maps = {name: _joined(part) for name, part in parts.items()}
+        rest = [e for e in explainers if e.name not in steps]
+        self.maps |= {e.name: e.compute(session) for e in rest if not e.black_box}
+        session.release()
+        self.maps |= {e.name: e.compute(session) for e in rest if e.black_box}
+        self.classes = session.targets.classes.cpu()
+        self.scores = session.targets.probabilities(session.output).float().cpu()
+        self.single = session.targets.single
+        self.finite = session.finite
+
+
+def _joined(parts: list[dict[str, Maps]]) -> dict[str, Maps]:
+    """All targets, along the second axis."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = {layer: zip(*(part[layer] for part in parts), strict=True) for layer in parts[0]}
+    return {
+        layer: Maps(*(torch.cat(tensors, 1) for tensors in column))
+        for layer, column in columns.items()
+    }
+
+
+def _all_batches(plan: Plan, inputs: Inputs, request: Request) -> list[_Batch]:
+    """Batch by batch."""
+
+    def one(start: int, stop: int) -> _Batch:
+        part = inputs.part(start, stop)
+        with open_session(plan, part, request.part(start, stop), start) as session:
+            return _Batch(session)
+
+    return Batches(len(inputs), plan.batch_size).run(one, plan.progress, "explain")
+
+
+def _put_together(
+    explainers: Sequence[Explainer], batches: list[_Batch], inputs: Inputs
+) -> Explanations:
+    single = batches[0].single
+    finite = torch.cat([batch.finite for batch in batches])
+    results = {}
+    for explainer in explainers:
+        by_layer = {
+            layer: _explanation(explainer, [b.maps[explainer.name][layer] for b in batches], finite)
+            for layer in batches[0].maps[explainer.name]
+        }
+        results[explainer.name] = _as_asked(explainer, by_layer, single, inputs.numpy)
+    classes = torch.cat([batch.classes for batch in batches]).numpy()
+    scores = torch.cat([batch.scores for batch in batches]).numpy()
+    images = inputs.images.cpu().float().numpy() if inputs.numpy else inputs.images
+    return Explanations(results, classes, scores, images, single)
+
+
+def _explanation(
+    explainer: Explainer, parts: list[Maps], finite: Tensor
+) -> tuple[Tensor, Any, Tensor, Tensor]:
+    """Maps, status, minimum and maximum of all batches, (N, K, ...); which scores are finite."""
+    values, low, high, zero = (torch.cat(list(column)) for column in zip(*parts, strict=True))
+    finite = finite.to(low.device) & torch.isfinite(low) & torch.isfinite(high)
+    finite &= torch.isfinite(values.flatten(2)).all(2)
+    status = np.full(tuple(low.shape), OK, dtype="<U16")
+    if explainer.cut_by_relu:
+        status[(high <= 0).cpu().numpy()] = "empty_after_relu"
+    status[(~finite).cpu().numpy()] = "nonfinite"
+    status[zero.cpu().numpy()] = "zero_gradient"
+    if bool(zero.any()):
+        # No gradient is no evidence, and must not be seen as "nothing here".
+        values = values.masked_fill(zero.reshape(*zero.shape, *[1] * (values.ndim - 2)), torch.nan)
+    return values.float(), status, low.float(), high.float()
+
+
+def _as_asked(
+    explainer: Explainer, by_layer: dict[str, Any], single: bool, as_numpy: bool
+) -> Explanation:
+    """Without an axis of targets where each image has one, NumPy where NumPy came."""
+
+    def finish(value: Any) -> Any:
+        value = value[:, 0] if single else value
+        return value.cpu().numpy() if as_numpy and isinstance(value, Tensor) else value
+
+    columns = [{layer: finish(row[i]) for layer, row in by_layer.items()} for i in range(4)]
+    if len(by_layer) == 1 and not explainer.several_layers:
+        columns = [next(iter(column.values())) for column in columns]
+    maps, status, low, high = columns
+    layers = tuple(layer for layer in by_layer if layer)
+    return Explanation(explainer.name, maps, status, low, high, explainer.signed, layers)

@@ -1,0 +1,160 @@
+"""Several methods at once, on one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from ..errors import InvalidInputError
+from .engine import run
+from .explainer import Explainer, LayerExplainer, tell_problems
+from .explanation import Explanations, canonical
+
+# Where each method lives; two are kinds of another.
+_HOME = {
+    "saliency": ("saliency", "Saliency"),
+    "smoothgrad": ("saliency", "Saliency"),
+    "integrated_gradients": ("saliency", "Saliency"),
+    "deconvnet": ("gradients", "DeconvNet"),
+    "guided_backprop": ("gradients", "GuidedBackprop"),
+    "cam": ("cam", "CAM"),
+    "gradcam": ("cam", "GradCAM"),
+    "gradcam++": ("cam", "GradCAMPlusPlus"),
+    "hirescam": ("cam", "HiResCAM"),
+    "layercam": ("cam", "LayerCAM"),
+    "guided_gradcam": ("guided_gradcam", "GuidedGradCAM"),
+    "occlusion": ("black_box.occlusion", "Occlusion"),
+    "rise": ("black_box.rise", "RISE"),
+    "attention_rollout": ("rollout", "AttentionRollout"),
+}
+METHODS = tuple(_HOME)
+
+
+def method_class(name: str) -> type[Explainer]:
+    """The class of a method by its name."""
+    key = canonical(name)
+    if key not in _HOME:
+        near = get_close_matches(key, METHODS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InvalidInputError(f"method {name!r} is unknown{hint}; there is {', '.join(METHODS)}")
+    module, attribute = _HOME[key]
+    found: type[Explainer] = getattr(import_module(f".{module}", __package__), attribute)
+    return found
+
+
+def class_of(name: str) -> type[Explainer] | None:
+    """The class of this name, if a method has it."""
+    for module, attribute in _HOME.values():
+        if attribute == name:
+            return getattr(import_module(f".{module}", __package__), attribute)  # type: ignore[no-any-return]
+    return None
+
+
+def explain(
+    model: Any,
+    images: Any,
+    methods: str | Sequence[str] | Mapping[str, Mapping[str, Any]] = "gradcam",
+    *,
+    target: Any = None,
+    layer: Any = None,
+    output: Any = None,
+    task: str = "softmax",
+    wrt: Any = None,
+    batch_size: int | None = None,
+    verbose: bool = False,
+) -> Explanations:
+    """Explain images by several methods, which share one forward pass of the model.
+
+    Parameters
+    ----------
+    model : Module
+        Any network; it is left as it came.  With only ``"occlusion"`` and ``"rise"`` any
+        callable.
+    images : Tensor, ndarray, or tuple or mapping of them
+        (N, C, *spatial), floating, prepared as for the model.
+    methods : str, sequence of str, or mapping of str to dict, default "gradcam"
+        Names: ``saliency``, ``smoothgrad``, ``integrated_gradients``, ``deconvnet``,
+        ``guided_backprop``, ``cam``, ``gradcam``, ``gradcam++``, ``hirescam``, ``layercam``,
+        ``guided_gradcam``, ``occlusion``, ``rise``,
+        ``attention_rollout``.  A mapping gives options, too:
+        ``{"gradcam": {}, "occlusion": {"window": 16, "stride": 8}}``.
+    target : optional
+        What is explained; None is the predicted class.  A class index, one an image (N,),
+        several an image (N, K), ``"top5"``, a function of one image's output, or (class, mask)
+        for outputs with a value at each pixel.
+    layer : str, Module or sequence of them, optional
+        For the methods that look at a layer; by default the last convolution's feature map.
+    output, task, wrt, batch_size, verbose
+        See `Explainer`.
+
+    Returns
+    -------
+    Explanations
+        ``out["gradcam"].maps`` and so on, ``out.classes``, ``out.scores``,
+        ``out.contact_sheet("sheet.png")``.
+
+    Raises
+    ------
+    InvalidInputError
+        If something that was given can not be worked with; nothing was computed then.
+    ModelError
+        If the model's own forward raises.
+    NoGradientError
+        If the model cuts the graph that a method needs.
+
+    Examples
+    --------
+    >>> import torch, fastxai
+    >>> net = torch.nn.Sequential(
+    ...     torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(),
+    ...     torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 5),
+    ... )
+    >>> out = fastxai.explain(net, torch.rand(2, 3, 16, 16), ["gradcam", "saliency"], target="top3")
+    >>> out["gradcam"].maps.shape, out.classes.shape
+    (torch.Size([2, 3, 16, 16]), (2, 3))
+    """
+    if isinstance(methods, type):
+        methods = [methods.__name__]
+    if isinstance(methods, str):
+        methods = [name.strip() for name in methods.split(",")]
+    if not isinstance(methods, Iterable):
+        raise InvalidInputError(f"methods={methods!r}: give names of methods")
+    options = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
+    if not options:
+        raise InvalidInputError(f"no method is named; there is {', '.join(METHODS)}")
+    shared = {"output": output, "task": task, "wrt": wrt}
+    shared |= {"batch_size": batch_size, "verbose": verbose}
+    explainers: list[Explainer] = []
+    for name, own in options.items():
+        made = method_class(name)
+        _check_own(name, made, own, shared)
+        if any(canonical(name) == other.name for other in explainers):
+            raise InvalidInputError(f"methods= names {canonical(name)!r} twice; name each once")
+        if layer is not None and issubclass(made, LayerExplainer):
+            own = {"layer": layer, **own}
+        if canonical(name) in ("smoothgrad", "integrated_gradients"):
+            own = {**own, "kind": canonical(name)}
+        explainers.append(made(model, **{**shared, **own}))
+    if layer is not None and not any(isinstance(e, LayerExplainer) for e in explainers):
+        names = ", ".join(e.name for e in explainers)
+        raise InvalidInputError(f"layer= is given, but {names} look at no layer; leave it out")
+    out = run(explainers, images, target)
+    tell_problems(out.problems())
+    return out
+
+
+def _check_own(name: str, made: type[Explainer], own: Any, shared: Mapping[str, Any]) -> None:
+    """Options of one method: none that the shared forward pass has already decided."""
+    if not isinstance(own, Mapping):
+        raise InvalidInputError(f"the options of {name!r} are {own!r}; give a mapping, maybe {{}}")
+    if common := [option for option in own if option in shared]:
+        raise InvalidInputError(
+            f"the options of {name!r} hold {', '.join(common)}: all methods share one forward "
+            "pass, so give that to explain() itself"
+        )
+    known = [option for option in made.__signature__.parameters if option not in shared][1:]
+    if strange := [option for option in own if option not in known]:
+        listed = f"it has {', '.join(known)}" if known else "it has none of its own"
+        raise InvalidInputError(f"{name} has no option {strange[0]!r}; {listed}")
