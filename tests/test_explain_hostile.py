@@ -579,7 +579,7 @@ def test_gradients_of_many_targets_are_not_kept(images: torch.Tensor) -> None:
     before = Session.forget
 
     def forget(session: Session, k: int) -> None:
-        most.append(len(session._plain))
+        most.append(len(session._found))
         before(session, k)
 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():

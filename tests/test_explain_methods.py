@@ -524,3 +524,22 @@ def test_the_maps_are_one_step_further_in() -> None:
         _ = out.maps
     assert out["gradcam"].layers == ("features",)
     assert "at 'features'" in repr(out["gradcam"])
+
+
+@pytest.mark.parametrize("methods", [["gradcam", "saliency"], ["guided_gradcam", "saliency"]])
+def test_a_layer_that_is_an_operation_in_place_goes_with_gradients_by_pixels(methods: Any) -> None:
+    model, images = parts(networks.densenet_like)
+    out = fastxai.explain(model, images, methods, target=TARGET)
+    for method in methods:
+        alone = fastxai.explain(model, images, method, target=TARGET)[method].maps
+        torch.testing.assert_close(out[method].maps, alone, **CLOSE)
+
+
+def test_each_rule_takes_one_backward_pass_and_the_last_frees_the_graph() -> None:
+    """Saliency and Grad-CAM share the plain one, guided backprop and Guided Grad-CAM theirs."""
+    model, images = parts()
+    passes: list[int] = []
+    model.features[0].register_full_backward_hook(lambda *_: passes.append(1))
+    methods = ["saliency", "guided_backprop", "deconvnet", "gradcam", "guided_gradcam"]
+    fastxai.explain(model, images, methods, target="top2")
+    assert len(passes) == 2 * 3

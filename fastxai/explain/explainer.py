@@ -48,7 +48,7 @@ class Explainer:
     cut_by_relu: bool = False
     several_layers: bool = False  # layers were given as a sequence: results are dicts
     pixels: ClassVar[bool] = False  # wants gradients by the images
-    rules: ClassVar[bool] = False  # wants ReLUs differentiated by a rule
+    rule: ClassVar[str] = ""  # by which it wants ReLUs differentiated; "" is the plain gradient
     black_box: ClassVar[bool] = False  # wants only the model's answers
 
     def __init_subclass__(cls) -> None:

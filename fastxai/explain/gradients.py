@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -27,8 +27,6 @@ class _Ruled(Explainer):
 
     signed = True
     pixels = True
-    rules = True
-    rule: ClassVar[str] = ""
 
     def each(self, session: Session) -> Iterator[dict[str, Maps]]:
         """One backward pass a target, all on the same forward."""

@@ -32,7 +32,7 @@ class GuidedGradCAM(LayerExplainer):
     name = "guided_gradcam"
     signed = True
     pixels = True
-    rules = True
+    rule = "guided"
     cut_by_relu = True
 
     def each(self, session: Session) -> Iterator[dict[str, Maps]]:

@@ -58,7 +58,7 @@ def project(
                 maps = arranged(one, activation, len(part.spatial))
                 seed, *found = _strongest(one, maps.detach(), unit)
                 score = (maps * seed).sum()
-                gradient = recording.gradients(score, [recording.images], "deconvnet")[0]
+                gradient = recording.gradients(score, [recording.images], "deconvnet", last=True)[0]
             if gradient is None:
                 raise NoGradientError(
                     f"no gradient leads from layer {one.name!r} back to the images: the model "

@@ -44,15 +44,18 @@ class Recording:
         self._rules = rules
 
     def gradients(
-        self, score: Tensor, of: Sequence[Tensor], rule: str = "gradient"
+        self, score: Tensor, of: Sequence[Tensor], rule: str = "gradient", *, last: bool = False
     ) -> list[Tensor | None]:
-        """Gradients of a scalar; None where it does not depend on a tensor at all."""
+        """Gradients of a scalar; None where it does not depend on a tensor at all.
+
+        The ``last`` pass frees the graph on its way, whose memory is used again at once.
+        """
         wanted = [tensor for tensor in of if tensor.requires_grad]
         if not score.requires_grad or not wanted:
             return [None] * len(of)
         try:
             with self._rules.using(rule) if self._rules is not None else nullcontext():
-                found = torch.autograd.grad(score, wanted, retain_graph=True, allow_unused=True)
+                found = torch.autograd.grad(score, wanted, retain_graph=not last, allow_unused=True)
         except FastxaiError:
             raise
         except Exception as error:  # of hooks and functions of the user's own, too

@@ -105,14 +105,18 @@ class Session:
         self.plan, self.inputs, self.targets = plan, inputs, targets
         self.output, self.offset = output, offset
         self._recording = recording
-        self._plain: dict[int, dict[int, Tensor | None]] = {}
+        self._found: dict[tuple[int, str], dict[int, Tensor | None]] = {}
         self._scores = targets.scores(output)
         if recording is None:
             return
         self._wanted = [a for calls in recording.activations.values() for a in calls]
         # Where only ReLU rules ask at the pixels, the plain backward pass ends at the layers.
-        if any(explainer.pixels and not explainer.rules for explainer in plan.explainers):
+        if any(explainer.pixels and not explainer.rule for explainer in plan.explainers):
             self._wanted.append(recording.images)
+        rules = {explainer.rule or "gradient" for explainer in plan.explainers} | {"gradient"}
+        self._left = {(k, rule) for k in range(self.n_targets) for rule in rules}
+        if not self._wanted:
+            self._left = {(k, rule) for k, rule in self._left if rule != "gradient"}
         if self._wanted and not self._scores.requires_grad:
             raise NoGradientError(
                 "the target is a value without a gradient: its function must compute with the "
@@ -127,11 +131,11 @@ class Session:
         self.output, self._scores = self.output.detach(), self._scores.detach()
         if self._recording is not None:
             self._recording.release()
-            self._plain, self._wanted = {}, []
+            self._found, self._wanted = {}, []
 
     def forget(self, k: int) -> None:
         """Let go of the gradients of the k-th score: of many targets they would fill the memory."""
-        self._plain.pop(k, None)
+        self._found = {key: found for key, found in self._found.items() if key[0] != k}
 
     def seed_of(self, random_state: int, row: int) -> int:
         """The seed of an image: its own, whatever batch it came in."""
@@ -159,7 +163,7 @@ class Session:
     def layer_gradients(self, layer: Layer, k: int) -> list[Tensor | None]:
         """The k-th score's gradient by the activation of every recorded call."""
         assert self._recording is not None
-        found = self._plain_gradients(k)
+        found = self._gradients(k, "gradient", self._wanted)
         return [
             None if (gradient := found[id(activation)]) is None else self._arranged(layer, gradient)
             for activation in self._recording.activations[layer]
@@ -172,29 +176,32 @@ class Session:
         """The k-th score's gradient by the images, ReLUs differentiated by a rule."""
         assert self._recording is not None
         images = self._recording.images
-        if rule == "gradient":
-            return self._plain_gradients(k)[id(images)]
-        return self._recording.gradients(self._scores[:, k].sum(), [images], rule)[0]
+        wanted = self._wanted if rule == "gradient" else [images]
+        return self._gradients(k, rule, wanted)[id(images)]
 
     def output_gradient(self, k: int) -> Tensor | None:
         """The k-th score's gradient by the model's output."""
-        assert self._recording is not None
-        return self._recording.gradients(self._scores[:, k].sum(), [self.output])[0]
+        output = self.output.detach().requires_grad_()
+        score = self.targets.scores(output)[:, k].sum()
+        return torch.autograd.grad(score, output, allow_unused=True)[0]
 
-    def _plain_gradients(self, k: int) -> dict[int, Tensor | None]:
-        """One backward pass for everything that anybody will ask of the k-th score."""
-        if k not in self._plain:
+    def _gradients(self, k: int, rule: str, wanted: list[Tensor]) -> dict[int, Tensor | None]:
+        """One backward pass for everything that anybody will ask of the k-th score by a rule."""
+        key = (k, rule)
+        if key not in self._found:
             assert self._recording is not None
-            found = self._recording.gradients(self._scores[:, k].sum(), self._wanted)
-            self._plain[k] = {id(t): g for t, g in zip(self._wanted, found, strict=True)}
-        return self._plain[k]
+            self._left.discard(key)
+            score, last = self._scores[:, k].sum(), not self._left
+            found = self._recording.gradients(score, wanted, rule, last=last)
+            self._found[key] = {id(t): g for t, g in zip(wanted, found, strict=True)}
+        return self._found[key]
 
     def gradient_at(self, rows: Tensor, images: Tensor, k: int) -> Tensor | None:
         """The gradient of the k-th score at other images; ``rows`` tells whose place they take."""
         inputs = self.inputs.repeat(rows, images)
         with record(self.plan.call, inputs, input_graph=True, output=self.plan.output) as recording:
             scores = self.targets.repeat(rows).scores(recording.output)
-            return recording.gradients(scores[:, k].sum(), [recording.images])[0]
+            return recording.gradients(scores[:, k].sum(), [recording.images], last=True)[0]
 
 
 def arranged(layer: Layer, tensor: Tensor, axes: int) -> Tensor:
@@ -219,7 +226,7 @@ def open_session(plan: Plan, inputs: Inputs, request: Request, offset: int) -> I
         targets = request.resolve(output, plan.task, size)
         yield Session(plan, inputs, targets, output, offset, None)
         return
-    rules = ReLURules() if any(explainer.rules for explainer in plan.explainers) else None
+    rules = ReLURules() if any(explainer.rule for explainer in plan.explainers) else None
     taps = [tap for explainer in plan.explainers for tap in explainer.taps()]
     with record(
         plan.call,

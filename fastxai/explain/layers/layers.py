@@ -238,17 +238,21 @@ class OpTap(TorchFunctionMode):
         self._cut, self._counts = cut, Counter[str]()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
         wanted = self._layers.get(name := operation(func))
         if wanted is None:
-            return found
+            return func(*args, **kwargs)
         layer = wanted.get(self._counts[name])
         self._counts[name] += 1
         if layer is None:
-            return found
-        changed = args[0] if args and (found is None or found is args[0]) else None
-        if not isinstance(changed, Tensor):
+            return func(*args, **kwargs)
+        if not args or not isinstance(args[0], Tensor):
+            return self._cut(layer, func(*args, **kwargs))
+        # In place, the model may go on with the tensor itself and not with what is returned: it
+        # gets the result, while what the operation keeps for its backward pass is the copy.
+        copy = args[0].clone()
+        found = func(copy, *args[1:], **kwargs)
+        if found is not None and found is not copy:
             return self._cut(layer, found)
-        # In place: the model may go on with the tensor itself and not with what is returned.
-        changed.copy_(self._cut(layer, changed.clone()))
-        return found
+        args[0].copy_(self._cut(layer, copy))
+        return None if found is None else args[0]
