@@ -543,3 +543,15 @@ def test_each_rule_takes_one_backward_pass_and_the_last_frees_the_graph() -> Non
     methods = ["saliency", "guided_backprop", "deconvnet", "gradcam", "guided_gradcam"]
     fastxai.explain(model, images, methods, target="top2")
     assert len(passes) == 2 * 3
+
+
+def test_results_are_found_under_the_name_that_was_asked_for() -> None:
+    model, images = parts()
+    out = fastxai.explain(model, images, {"saliency": {"kind": "smoothgrad", "n_samples": 2}})
+    assert out["saliency"].maps.shape == (2, 24, 24)
+
+
+def test_a_kind_is_decided_by_its_name() -> None:
+    model, images = parts()
+    with pytest.raises(InvalidInputError, match="'smoothgrad' hold kind"):
+        fastxai.explain(model, images, {"smoothgrad": {"kind": "gradient"}})

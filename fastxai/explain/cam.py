@@ -38,7 +38,7 @@ class _CAM(LayerExplainer):
         """Without the ReLU negative values speak against the target."""
         return not self.cut_by_relu
 
-    def each(self, session: Session) -> Iterator[dict[str, Maps]]:
+    def by_target(self, session: Session) -> Iterator[dict[str, Maps]]:
         """One weighted sum a layer and target."""
         return cams(session, session.layers_of(self), self.name, self.cut_by_relu)
 
@@ -236,7 +236,7 @@ class CAM(_CAM):
     ) -> None:
         super().__init__(model, layer, relu=relu, **options)
 
-    def each(self, session: Session) -> Iterator[dict[str, Maps]]:
+    def by_target(self, session: Session) -> Iterator[dict[str, Maps]]:
         """One weighted sum a layer and target."""
         output, found = session.output.detach(), {}
         for layer in session.layers_of(self):

@@ -53,7 +53,7 @@ class _Batch:
 
     def __init__(self, session: Session) -> None:
         explainers = session.plan.explainers
-        steps = {e.name: step for e in explainers if (step := e.each(session)) is not None}
+        steps = {e.name: step for e in explainers if (step := e.by_target(session)) is not None}
         parts: dict[str, list[dict[str, Maps]]] = {name: [] for name in steps}
         for k in range(session.n_targets if steps else 0):
             for name, step in steps.items():

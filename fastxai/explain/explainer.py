@@ -116,7 +116,7 @@ class Explainer:
         """Modes to enter around the forward."""
         return ()
 
-    def each(self, session: Session) -> Iterator[dict[str, Maps]] | None:
+    def by_target(self, session: Session) -> Iterator[dict[str, Maps]] | None:
         """Target by target the maps of one batch, (N, 1, ...), by layer name.
 
         "" stands where a method has no layers.  Methods ask together for the gradients of one

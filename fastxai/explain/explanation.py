@@ -26,8 +26,6 @@ _REMEDIES = {
     "nonfinite": "the score, activations or gradients hold NaN or inf: look for the first layer "
     "that gives them, and at the range of the images",
 }
-
-
 _ALIASES = {
     "gradcampp": "gradcam++",
     "gradcamplusplus": "gradcam++",

@@ -28,7 +28,7 @@ class _Ruled(Explainer):
     signed = True
     pixels = True
 
-    def each(self, session: Session) -> Iterator[dict[str, Maps]]:
+    def by_target(self, session: Session) -> Iterator[dict[str, Maps]]:
         """One backward pass a target, all on the same forward."""
         for k in range(session.n_targets):
             gradient = session.input_gradient(k, self.rule)
@@ -72,14 +72,8 @@ class DeconvNet(_Ruled):
         R_in = R * (R > 0)  at every ReLU, max-pooling undone by its switches
 
     (Zeiler and Fergus 2014, section 2.1).  Called like the others it starts from the target's
-    score; `project` follows the paper and starts from one activation of a layer.
-
-    Parameters
-    ----------
-    model : Module
-        Any network with ReLUs or their kin; it is left as it came.
-    **options
-        ``output``, ``task``, ``wrt``, ``batch_size``, ``verbose``: see `Explainer`.
+    score; `project` follows the paper and starts from one activation of a layer.  Parameters as
+    of `GuidedBackprop`.
 
     Examples
     --------

@@ -35,7 +35,7 @@ class GuidedGradCAM(LayerExplainer):
     rule = "guided"
     cut_by_relu = True
 
-    def each(self, session: Session) -> Iterator[dict[str, Maps]]:
+    def by_target(self, session: Session) -> Iterator[dict[str, Maps]]:
         """The product, channel by channel."""
         found = cams(session, session.layers_of(self), "gradcam", True)
         for k, by_layer in enumerate(found):

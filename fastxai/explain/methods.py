@@ -29,6 +29,7 @@ _HOME = {
     "rise": ("black_box.rise", "RISE"),
     "attention_rollout": ("rollout", "AttentionRollout"),
 }
+_KINDS = ("smoothgrad", "integrated_gradients")
 METHODS = tuple(_HOME)
 
 
@@ -39,17 +40,18 @@ def method_class(name: str) -> type[Explainer]:
         near = get_close_matches(key, METHODS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InvalidInputError(f"method {name!r} is unknown{hint}; there is {', '.join(METHODS)}")
-    module, attribute = _HOME[key]
-    found: type[Explainer] = getattr(import_module(f".{module}", __package__), attribute)
-    return found
+    return _load(*_HOME[key])
 
 
 def class_of(name: str) -> type[Explainer] | None:
     """The class of this name, if a method has it."""
-    for module, attribute in _HOME.values():
-        if attribute == name:
-            return getattr(import_module(f".{module}", __package__), attribute)  # type: ignore[no-any-return]
-    return None
+    homes = {attribute: module for module, attribute in _HOME.values()}
+    return _load(homes[name], name) if name in homes else None
+
+
+def _load(module: str, attribute: str) -> type[Explainer]:
+    found: type[Explainer] = getattr(import_module(f".{module}", __package__), attribute)
+    return found
 
 
 def explain(
@@ -77,9 +79,8 @@ def explain(
     methods : str, sequence of str, or mapping of str to dict, default "gradcam"
         Names: ``saliency``, ``smoothgrad``, ``integrated_gradients``, ``deconvnet``,
         ``guided_backprop``, ``cam``, ``gradcam``, ``gradcam++``, ``hirescam``, ``layercam``,
-        ``guided_gradcam``, ``occlusion``, ``rise``,
-        ``attention_rollout``.  A mapping gives options, too:
-        ``{"gradcam": {}, "occlusion": {"window": 16, "stride": 8}}``.
+        ``guided_gradcam``, ``occlusion``, ``rise``, ``attention_rollout``.  A mapping gives
+        options, too: ``{"gradcam": {}, "occlusion": {"window": 16, "stride": 8}}``.
     target : optional
         What is explained; None is the predicted class.  A class index, one an image (N,),
         several an image (N, K), ``"top5"``, a function of one image's output, or (class, mask)
@@ -98,7 +99,7 @@ def explain(
     Raises
     ------
     InvalidInputError
-        If something that was given can not be worked with; nothing was computed then.
+        If something that was given can not be worked with; no map was computed then.
     ModelError
         If the model's own forward raises.
     NoGradientError
@@ -128,31 +129,34 @@ def explain(
     shared |= {"batch_size": batch_size, "verbose": verbose}
     explainers: list[Explainer] = []
     for name, own in options.items():
-        made = method_class(name)
-        _check_own(name, made, own, shared)
-        if any(canonical(name) == other.name for other in explainers):
-            raise InvalidInputError(f"methods= names {canonical(name)!r} twice; name each once")
+        made, key = method_class(name), canonical(name)
+        fixed = {"kind": key} if key in _KINDS else {}
+        _check_own(name, made, own, shared | fixed)
+        if any(key == other.name for other in explainers):
+            raise InvalidInputError(f"methods= names {key!r} twice; name each once")
         if layer is not None and issubclass(made, LayerExplainer):
             own = {"layer": layer, **own}
-        if canonical(name) in ("smoothgrad", "integrated_gradients"):
-            own = {**own, "kind": canonical(name)}
-        explainers.append(made(model, **{**shared, **own}))
+        explainer = made(model, **{**shared, **fixed, **own})
+        explainer.name = key  # results are found under the name that was asked for
+        explainers.append(explainer)
     if layer is not None and not any(isinstance(e, LayerExplainer) for e in explainers):
         names = ", ".join(e.name for e in explainers)
-        raise InvalidInputError(f"layer= is given, but {names} look at no layer; leave it out")
+        raise InvalidInputError(
+            f"layer= is given, and no method that looks at one ({names}); leave it out"
+        )
     out = run(explainers, images, target)
     tell_problems(out.problems())
     return out
 
 
 def _check_own(name: str, made: type[Explainer], own: Any, shared: Mapping[str, Any]) -> None:
-    """Options of one method: none that the shared forward pass has already decided."""
+    """Options of one method: none that the call, or the method's name, has already decided."""
     if not isinstance(own, Mapping):
         raise InvalidInputError(f"the options of {name!r} are {own!r}; give a mapping, maybe {{}}")
     if common := [option for option in own if option in shared]:
         raise InvalidInputError(
-            f"the options of {name!r} hold {', '.join(common)}: all methods share one forward "
-            "pass, so give that to explain() itself"
+            f"the options of {name!r} hold {', '.join(common)}, which explain() decides for all "
+            "methods of one forward pass, or the name of the method"
         )
     known = [option for option in made.__signature__.parameters if option not in shared][1:]
     if strange := [option for option in own if option not in known]:

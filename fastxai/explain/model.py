@@ -92,8 +92,8 @@ def untouched(model: Any) -> Iterator[None]:
 
     Afterwards, whatever happened, every submodule's mode, ``requires_grad``, the buffers (values
     and identity), the submodules themselves, stored tensors and the random generators are as
-    before (see `state.State`); ``.grad`` is never written.  Other threads that explain the same
-    model wait meanwhile.
+    before (see `model_state.State`); ``.grad`` is never written.  Other threads that explain the
+    same model wait meanwhile.
 
     Raises
     ------

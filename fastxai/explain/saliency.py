@@ -113,7 +113,7 @@ class Saliency(Explainer):
         """Magnitudes have no sign."""
         return not self.absolute
 
-    def each(self, session: Session) -> Iterator[dict[str, Maps]]:
+    def by_target(self, session: Session) -> Iterator[dict[str, Maps]]:
         """The gradient, or the mean of gradients at many places."""
         for k in range(session.n_targets):
             values, zero = by_pixels(self._gradient(session, k), session.inputs.images)

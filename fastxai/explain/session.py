@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .explainer import Explainer
 
 
+# What selecting an output adds to the graph.
+_SELECTS = ("Unsqueeze", "Squeeze", "Select", "Slice", "View", "Reshape", "UnsafeView")
+
+
 @dataclass(frozen=True)
 class Plan:
     """What all batches of one call have in common.
@@ -242,10 +246,6 @@ def open_session(plan: Plan, inputs: Inputs, request: Request, offset: int) -> I
         _check_logits(recording.output, plan.task)
         targets = request.resolve(recording.output, plan.task, size)
         yield Session(plan, inputs, targets, recording.output, offset, recording)
-
-
-# What selecting an output adds to the graph.
-_SELECTS = ("Unsqueeze", "Squeeze", "Select", "Slice", "View", "Reshape", "UnsafeView")
 
 
 def _check_logits(output: Tensor, task: str) -> None:
