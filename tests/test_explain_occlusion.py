@@ -1,22 +1,19 @@
-"""Occlusion and RISE: the maps that a plain loop gives, on every kind of network."""
+"""Occlusion: windows, maps and baselines, however models and images come."""
 
 import networks
 import networks_attention  # noqa: F401  (registers the transformers)
 import numpy as np
 import pytest
+from occluding import X, agree
 
 import fastxai
 from fastxai import RISE, FastxaiWarning, InvalidInputError, Occlusion
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-
-from fastxai.explain.black_box import perturbed  # noqa: E402
 from fastxai.explain.black_box.baselines import read_baseline  # noqa: E402
-from fastxai.explain.black_box.rise import random_masks  # noqa: E402
 from fastxai.explain.black_box.windows import window_table  # noqa: E402
 
-X = networks.images(networks.plain_cnn, 3)
 OPTIONS = {  # what the builders' outputs need
     "binary": {"task": "binary"},
     "regression": {"task": "regression"},
@@ -42,16 +39,6 @@ def by_hand(model, images, window, stride, baseline, target, probability=False):
         total[where] += scores(images) - scores(covered)
         count[where] += 1
     return (total / count).float()
-
-
-def agree(found, expected, rtol=1e-4):
-    """Equal beside the rounding of scores, of which maps are differences."""
-    found, expected = torch.as_tensor(found), torch.as_tensor(expected)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, rtol=rtol, atol=2e-6)
-
-
-# --- windows ---------------------------------------------------------------------------------
 
 
 def test_as_many_windows_as_published():
@@ -104,9 +91,6 @@ WRONG_WINDOWS = {
 def test_wrong_windows_are_refused(window, stride, message):
     with pytest.raises(InvalidInputError, match=message):
         Occlusion(networks.plain_cnn(), window=window, stride=stride)(X[..., :20])
-
-
-# --- maps ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("local", [False, True], ids=["whole", "local"])
@@ -189,9 +173,6 @@ def test_other_inputs_stay_beside_their_image():
         agree(found[i : i + 1], one)
 
 
-# --- baselines -------------------------------------------------------------------------------
-
-
 def _blurred(images):
     from scipy.ndimage import gaussian_filter
 
@@ -243,9 +224,6 @@ def test_wrong_baselines_are_refused(baseline, message):
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(InvalidInputError, match=message):
         Occlusion(networks.plain_cnn(), **options)
-
-
-# --- how models and images come ----------------------------------------------------------------
 
 
 def test_numpy_in_numpy_out():
@@ -349,238 +327,3 @@ def test_nan_is_a_status_and_no_number_beside_it():
         found = Occlusion(sometimes, window=6, stride=6)(X)
     assert torch.isnan(found[:, :6, :6]).all()
     assert torch.isfinite(found[:, 6:]).all()
-
-
-# --- batches and memory ------------------------------------------------------------------------
-
-
-def sizes(model):
-    """The batch sizes that a model is called with."""
-    seen = []
-
-    def call(x):
-        seen.append(len(x))
-        return model(x)
-
-    return call, seen
-
-
-def test_windows_of_several_images_share_a_batch():
-    call, seen = sizes(networks.plain_cnn())
-    found = Occlusion(call, window=12, stride=12, batch_size=6)(X)
-    assert seen == [3, 6, 6]
-    agree(found, Occlusion(networks.plain_cnn(), window=12, stride=12)(X))
-
-
-@pytest.mark.parametrize("batch_size", [1, 5, 100, None], ids=str)
-def test_the_batch_size_changes_nothing(batch_size):
-    model = networks.plain_cnn()
-    expected = Occlusion(model, window=8, local=False)(X)
-    agree(Occlusion(model, window=8, batch_size=batch_size)(X), expected)
-
-
-ERRORS = {
-    "device": lambda: torch.OutOfMemoryError("CUDA out of memory"),
-    "Python": MemoryError,
-    "allocator": lambda: RuntimeError("DefaultCPUAllocator: not enough memory: you tried to ..."),
-}
-
-
-@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
-def test_batches_are_halved_where_memory_does_not_suffice(error):
-    model, seen = networks.plain_cnn(), []
-
-    def call(x):
-        seen.append(len(x))
-        if len(x) > 3:
-            raise error()
-        return model(x)
-
-    found = Occlusion(call, window=8, batch_size=16)(X)
-    agree(found, Occlusion(model, window=8)(X))
-    assert seen[1:4] == [15, 7, 3]
-    assert set(seen[3:]) <= {2, 3}
-
-
-def test_one_image_that_does_not_fit_is_an_error():
-    calls = []
-
-    def call(x):
-        calls.append(len(x))
-        if len(calls) > 1:
-            raise MemoryError("too large")
-        return x.flatten(1)[:, :5]
-
-    with pytest.raises(MemoryError, match="too large"):
-        Occlusion(call, window=8)(X)
-    assert calls[-1] == 1
-
-
-def test_little_memory_makes_small_batches(monkeypatch):
-    call, seen = sizes(networks.plain_cnn())
-    monkeypatch.setattr("fastxai.system.available_memory", lambda: 1_000_000)
-    Occlusion(call, window=8)(X)
-    few = max(seen[2:])
-    monkeypatch.setattr("fastxai.system.available_memory", lambda: 2**40)
-    seen.clear()
-    Occlusion(call, window=8)(X)
-    assert 1 <= few < max(seen) <= 32
-
-
-def test_large_activations_make_small_batches(monkeypatch):
-    call, seen = sizes(networks.plain_cnn())
-    monkeypatch.setattr(perturbed, "_LARGEST", 24 * 24 * 8 * 4 * 5)  # of five images
-    Occlusion(call, window=8)(X)
-    assert max(seen) == 5
-
-
-def test_another_error_is_raised_at_once():
-    def call(x):
-        if len(x) != 3:
-            raise ValueError("a mistake in the model")
-        return x.flatten(1)[:, :5]
-
-    with pytest.raises(fastxai.ModelError, match="a mistake in the model"):
-        Occlusion(call, window=8)(X)
-
-
-def test_ctrl_c_falls_between_batches():
-    calls = []
-
-    def call(x):
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return x.flatten(1)[:, :5]
-
-    with pytest.raises(KeyboardInterrupt):
-        Occlusion(call, window=2, batch_size=4)(X)
-    assert len(calls) == 4
-
-
-# --- Zeiler and Fergus's views -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("layer", ["features.2", "fc", None, "features"], ids=str)
-def test_three_views(layer):
-    model = networks.plain_cnn()
-    if layer == "fc":
-        with pytest.raises(InvalidInputError, match="fc"):
-            Occlusion(model, window=8, stride=8).views(X, layer=layer)
-        return
-    views = Occlusion(model, window=8, stride=8).views(X, target=2, layer=layer)
-    assert views.probability.shape == views.predicted.shape == views.response.shape == (3, 3, 3)
-    part = model.features[: 3 if layer == "features.2" else 9]
-    with torch.no_grad():
-        strongest = part(X[1:2])[0].sum((1, 2)).argmax()
-        covered = X[1:2].clone()
-        covered[:, :, 8:16, 16:] = 0
-        output = model(covered)[0]
-        torch.testing.assert_close(views.probability[1, 1, 2], output.softmax(0)[2])
-        assert views.predicted[1, 1, 2] == output.argmax()
-        torch.testing.assert_close(views.response[1, 1, 2], part(covered)[0, strongest].sum())
-
-
-def test_views_of_numpy_images_and_binary_models():
-    views = Occlusion(networks.binary(), window=8, task="binary").views(X.numpy())
-    assert isinstance(views.predicted, np.ndarray)
-    assert set(np.unique(views.predicted)) <= {0, 1}
-    assert views.probability.dtype == np.float32
-
-
-def test_views_of_a_layer_that_is_an_operation():
-    model = networks.functional_cnn()
-    views = Occlusion(model, window=8).views(networks.images(networks.functional_cnn))
-    assert (views.response >= 0).all()
-
-
-@pytest.mark.parametrize(
-    "change", [lambda net: lambda x: net(x), lambda net: torch.jit.trace(net, X)],
-    ids=["a function", "traced"],
-)  # fmt: skip
-def test_views_need_a_module(change):
-    occlusion = Occlusion(change(networks.plain_cnn()), window=8)
-    with pytest.raises(InvalidInputError, match=r"views look at a layer.*torch\.nn\.Module"):
-        occlusion.views(X)
-
-
-# --- RISE --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [(40,), (24, 20), (8, 9, 10)], ids=str)
-def test_masks_cover_with_their_probability(size):
-    masks = random_masks(3, 0, 400, size, 4, 0.3)
-    assert masks.shape == (400, *size)
-    assert masks.min() >= 0
-    assert masks.max() <= 1
-    assert abs(masks.mean() - 0.3) < 0.03
-    assert np.ptp(masks.mean(axis=0)) < 0.2
-
-
-def test_a_mask_is_its_own():
-    masks = random_masks(3, 0, 40, (20, 20), 4, 0.5)
-    assert np.array_equal(random_masks(3, 10, 30, (20, 20), 4, 0.5), masks[10:30])
-    assert not np.array_equal(random_masks(4, 0, 40, (20, 20), 4, 0.5), masks)
-
-
-def test_rise_is_the_weighted_mean_of_its_masks():
-    model = networks.plain_cnn()
-    found = RISE(model, n_masks=30, cells=5, random_state=2)(X[:1], target=1)[0]
-    masks = torch.from_numpy(random_masks(2 * 1_000_003, 0, 30, (24, 24), 5, 0.5))
-    with torch.no_grad():
-        scores = model(X[:1] * masks[:, None]).softmax(1)[:, 1]
-    agree(found, (scores[:, None, None] * masks).sum(0) / (30 * 0.5))
-
-
-def test_rise_does_not_depend_on_the_batch():
-    model = networks.plain_cnn()
-    together = RISE(model, n_masks=20)(X)
-    agree(RISE(model, n_masks=20, batch_size=7)(X), together)
-    agree(RISE(model, n_masks=20)(X[:2]), together[:2])
-    assert not torch.allclose(RISE(model, n_masks=20, random_state=1)(X), together)
-
-
-def test_rise_finds_what_matters():
-    def model(x):
-        inside = x[:, 0, 4:12, 12:20].mean((1, 2))
-        return torch.stack([10 * inside, torch.zeros_like(inside)], 1)
-
-    ones = torch.ones(1, 1, 24, 24)
-    found = RISE(model, n_masks=600, cells=6, score="logit")(ones, target=0)[0]
-    place = int(found.argmax())
-    assert 4 <= place // 24 < 12
-    assert 12 <= place % 24 < 20
-    covered = RISE(model, n_masks=50, baseline=1.0)(torch.ones(1, 1, 24, 24), target=0)
-    assert covered.std() < 0.1
-
-
-@pytest.mark.parametrize(
-    "options, signed",
-    [({}, False), ({"score": "logit"}, True), ({"task": "regression"}, True)],
-    ids=["probability", "logit", "regression"],
-)
-def test_rise_tells_whether_its_maps_have_a_sign(options, signed):
-    images = networks.images(networks.regression)
-    found = RISE(networks.regression(), n_masks=4, **{"task": "binary", **options}).explain(images)
-    assert found.signed is signed
-    assert signed or (found.maps >= 0).all()
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"n_masks": 0}, "n_masks=0"),
-        ({"cells": 2.5}, "cells=2.5"),
-        ({"cells": 30}, r"cells=30 for images of \(24, 24\)"),
-        ({"p": 1.0}, "p=1.0"),
-        ({"p": "half"}, "p='half'"),
-        ({"p": None}, "p=None"),
-        ({"fast": 1}, "fast=1"),
-        ({"score": "x"}, "score='x'"),
-        ({"random_state": -1}, "random_state=-1"),
-    ],
-    ids=lambda value: str(value),
-)
-def test_wrong_options_of_rise_are_refused(options, message):
-    with pytest.raises(InvalidInputError, match=message):
-        RISE(networks.plain_cnn(), **options)(X)
