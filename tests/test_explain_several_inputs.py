@@ -15,7 +15,6 @@ from fastxai import InvalidInputError
 torch = pytest.importorskip("torch")
 from fastxai.explain.inputs import read_inputs  # noqa: E402
 
-
 Pair = namedtuple("Pair", "pixels age")
 
 
