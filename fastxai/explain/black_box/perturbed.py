@@ -26,6 +26,7 @@ _MOST = {"cpu": 32, "cuda": 128}
 # The largest tensor of a forward on the CPU: beyond it allocators ask the system for fresh
 # pages every time, and it falls out of the caches between one layer and the next.
 _LARGEST = 2**25
+_LEAST = 8  # below it the work of a layer is too little, however large its maps
 
 
 def check_score(score: Any) -> None:
@@ -100,7 +101,8 @@ class Perturbed:
         Which of their numbers.
     batch_size : int, optional
         By default found by measuring the first batch: as many images as fit into the memory,
-        at most 32 on a CPU, and no more than keep the largest activation in 32 MiB there.
+        at most 32 on a CPU, and no more (but 8, a power of two) than keep the largest
+        activation in 32 MiB there.
     memory_format : memory_format
         Of the buffer; the plain one is taken where the model can not work with it.
     group : int, optional
@@ -172,7 +174,8 @@ class Perturbed:
         device = self._inputs.images.device
         best = _MOST.get(device.type, 32)
         if device.type != "cuda":
-            best = min(best, _LARGEST * n // max(1, meter.largest))
+            fits = _LARGEST * n // max(1, meter.largest)
+            best = min(best, max(_LEAST, 1 << fits.bit_length() >> 1))
         if (available := available_memory(device)) is not None:
             best = min(best, available * n // max(1, meter.total))
         return max(1, best)
