@@ -29,5 +29,9 @@ class NoGradientError(FastxaiError, RuntimeError):
     """No gradient reaches what was asked about, so that there is nothing to show."""
 
 
+class StorageError(FastxaiError, OSError):
+    """An output can not be written: disk full, read-only, or another run writes there."""
+
+
 class FastxaiWarning(UserWarning):
     """Base class of the warnings that fastxai issues."""

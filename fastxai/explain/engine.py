@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,25 +18,46 @@ from .session import Maps, Plan, Session, open_session
 from .targets.request import Request, read_target
 
 
-def run(explainers: Sequence[Explainer], images: Any, target: Any = None) -> Explanations:
-    """Explain images by several methods of one model, which share the forward pass."""
-    first = explainers[0]
-    model = first.model
-    with opened(first, images) as (inputs, progress):
+class Run(NamedTuple):
+    """What a call made: the maps and, if asked for, the model's output (N, classes, ...)."""
+
+    explanations: Explanations
+    output: Tensor | None
+
+
+def run(
+    explainers: Sequence[Explainer],
+    images: Any,
+    target: Any = None,
+    *,
+    first: int = 0,
+    keep_output: bool = False,
+    halve: bool = True,
+) -> Run:
+    """Explain images by several methods of one model, which share the forward pass.
+
+    ``first`` is the number of the first image where they are a part of many: random numbers
+    belong to an image, whichever part it comes in.  Without ``halve`` a batch that does not fit
+    into memory is an error.
+    """
+    one = explainers[0]
+    model = one.model
+    with opened(one, images) as (inputs, progress):
         request = read_target(target, len(inputs))
         plan = Plan(
             model=model,
             call=caller(model),
-            output=first.output,
-            task=first.task,
-            batch_size=first.batch_size or BATCH,
+            output=one.output,
+            task=one.task,
+            batch_size=one.batch_size or BATCH,
             explainers=list(explainers),
             layers={explainer: explainer.resolve(inputs) for explainer in explainers},
             progress=progress,
         )
         _tell_layers(plan)
-        batches = _all_batches(plan, inputs, request)
-    return _put_together(plan.explainers, batches, inputs)
+        batches = _all_batches(plan, inputs, request, first, keep_output, halve)
+    output = torch.cat([batch.output for batch in batches]) if keep_output else None
+    return Run(_put_together(plan.explainers, batches, inputs), output)
 
 
 def _tell_layers(plan: Plan) -> None:
@@ -51,7 +72,7 @@ def _tell_layers(plan: Plan) -> None:
 class _Batch:
     """Maps and targets of one batch."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, keep_output: bool) -> None:
         explainers = session.plan.explainers
         steps = {e.name: step for e in explainers if (step := e.by_target(session)) is not None}
         parts: dict[str, list[dict[str, Maps]]] = {name: [] for name in steps}
@@ -68,6 +89,7 @@ class _Batch:
         self.scores = session.targets.probabilities(session.output).float().cpu()
         self.single = session.targets.single
         self.finite = session.finite
+        self.output = session.output.detach() if keep_output else None
 
 
 def _joined(parts: list[dict[str, Maps]]) -> dict[str, Maps]:
@@ -81,15 +103,18 @@ def _joined(parts: list[dict[str, Maps]]) -> dict[str, Maps]:
     }
 
 
-def _all_batches(plan: Plan, inputs: Inputs, request: Request) -> list[_Batch]:
+def _all_batches(
+    plan: Plan, inputs: Inputs, request: Request, offset: int, keep_output: bool, halve: bool
+) -> list[_Batch]:
     """Batch by batch."""
 
     def one(start: int, stop: int) -> _Batch:
         part = inputs.part(start, stop)
-        with open_session(plan, part, request.part(start, stop), start) as session:
-            return _Batch(session)
+        with open_session(plan, part, request.part(start, stop), offset + start) as session:
+            return _Batch(session, keep_output)
 
-    return Batches(len(inputs), plan.batch_size).run(one, plan.progress, "explain")
+    batches = Batches(len(inputs), plan.batch_size, halve=halve)
+    return batches.run(one, plan.progress, "explain")
 
 
 def _put_together(

@@ -106,7 +106,7 @@ class Explainer:
         """Return the maps with a status each; parameters as when called."""
         from .engine import run
 
-        return run([self], images, target)[self.name]
+        return run([self], images, target).explanations[self.name]
 
     def resolve(self, inputs: Inputs) -> list[Layer]:
         """The layers to record; methods without layers have none."""

@@ -25,6 +25,8 @@ class Batches:
         How many run together.  Work that finds out what is best may set it.
     group : int, optional
         Batches do not go beyond multiples of it, within which they are shared out evenly.
+    halve : bool, default True
+        Whether to go on with half as many where memory does not suffice.
 
     Attributes
     ----------
@@ -32,9 +34,11 @@ class Batches:
         Whether memory did not suffice once.
     """
 
-    def __init__(self, total: int, size: int, group: int | None = None) -> None:
+    def __init__(
+        self, total: int, size: int, group: int | None = None, *, halve: bool = True
+    ) -> None:
         self.total, self.size, self.halved = total, size, False
-        self._group = group
+        self._group, self._halve = group, halve
 
     def run(self, work: Callable[[int, int], T], progress: Progress, stage: str) -> list[T]:
         """What ``work(first, last)`` returns for each batch [first, last).
@@ -65,7 +69,7 @@ class Batches:
         try:
             return [work(first, last)]
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or last - first == 1:
+            if not (self._halve and out_of_memory(error)) or last - first == 1:
                 raise
         self.size, self.halved = max(1, (last - first) // 2), True
         return []

@@ -116,6 +116,21 @@ def explain(
     >>> out["gradcam"].maps.shape, out.classes.shape
     (torch.Size([2, 3, 16, 16]), (2, 3))
     """
+    shared = {"output": output, "task": task, "wrt": wrt}
+    shared |= {"batch_size": batch_size, "verbose": verbose}
+    out = run(make_explainers(model, methods, shared, layer), images, target).explanations
+    tell_problems(out.problems())
+    return out
+
+
+def read_methods(methods: Any) -> dict[str, dict[str, Any]]:
+    """The options of each method by its canonical name.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such method, one is named twice, or none is.
+    """
     if isinstance(methods, type):
         methods = [methods.__name__]
     if isinstance(methods, str):
@@ -125,34 +140,45 @@ def explain(
     options = methods if isinstance(methods, Mapping) else {name: {} for name in methods}
     if not options:
         raise InvalidInputError(f"no method is named; there is {', '.join(METHODS)}")
-    shared = {"output": output, "task": task, "wrt": wrt}
-    shared |= {"batch_size": batch_size, "verbose": verbose}
-    explainers: list[Explainer] = []
+    found: dict[str, dict[str, Any]] = {}
     for name, own in options.items():
-        made, key = method_class(name), canonical(name)
-        fixed = {"kind": key} if key in _KINDS else {}
-        _check_own(name, made, own, shared | fixed)
-        if any(key == other.name for other in explainers):
-            raise InvalidInputError(f"methods= names {key!r} twice; name each once")
+        method_class(name)
+        if not isinstance(own, Mapping):
+            raise InvalidInputError(
+                f"the options of {name!r} are {own!r}; give a mapping, maybe {{}}"
+            )
+        if canonical(name) in found:
+            raise InvalidInputError(f"methods= names {canonical(name)!r} twice; name each once")
+        found[canonical(name)] = dict(own)
+    return found
+
+
+def make_explainers(
+    model: Any, methods: Any, shared: Mapping[str, Any], layer: Any = None
+) -> list[Explainer]:
+    """The explainers of several methods of one model, which share their common options."""
+    explainers: list[Explainer] = []
+    for name, own in read_methods(methods).items():
+        made = method_class(name)
+        fixed: dict[str, Any] = {"kind": name} if name in _KINDS else {}
+        _check_own(name, made, own, {**shared, **fixed})
         if layer is not None and issubclass(made, LayerExplainer):
             own = {"layer": layer, **own}
         explainer = made(model, **{**shared, **fixed, **own})
-        explainer.name = key  # results are found under the name that was asked for
+        explainer.name = name  # results are found under the name that was asked for
         explainers.append(explainer)
     if layer is not None and not any(isinstance(e, LayerExplainer) for e in explainers):
         names = ", ".join(e.name for e in explainers)
         raise InvalidInputError(
             f"layer= is given, and no method that looks at one ({names}); leave it out"
         )
-    out = run(explainers, images, target)
-    tell_problems(out.problems())
-    return out
+    return explainers
 
 
-def _check_own(name: str, made: type[Explainer], own: Any, shared: Mapping[str, Any]) -> None:
+def _check_own(
+    name: str, made: type[Explainer], own: Mapping[str, Any], shared: Mapping[str, Any]
+) -> None:
     """Options of one method: none that the call, or the method's name, has already decided."""
-    if not isinstance(own, Mapping):
-        raise InvalidInputError(f"the options of {name!r} are {own!r}; give a mapping, maybe {{}}")
     if common := [option for option in own if option in shared]:
         raise InvalidInputError(
             f"the options of {name!r} hold {', '.join(common)}, which explain() decides for all "
