@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import datasets, metrics, plot
+    from . import datasets, metrics, plot, report
     from .embed.align import align
     from .embed.neighbors import NeighborGraph, neighbors
     from .embed.pca import PCA
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ModelError,
         NoGradientError,
         NotEnoughMemoryError,
+        StorageError,
     )
     from .explain.black_box.occlusion import Occlusion
     from .explain.black_box.rise import RISE
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from .explain.methods import explain
     from .explain.rollout import AttentionRollout
     from .explain.saliency import Saliency
+    from .image_sets.embed import MapEmbedding, embed_maps
+    from .image_sets.results import Results, open_results
+    from .image_sets.run import explain_dataset
 
 try:
     __version__ = version("fastxai")
@@ -56,6 +60,7 @@ __all__ = [
     "HiResCAM",
     "InvalidInputError",
     "LayerCAM",
+    "MapEmbedding",
     "MissingDependencyError",
     "ModelError",
     "NeighborGraph",
@@ -64,15 +69,21 @@ __all__ = [
     "Occlusion",
     "PCA",
     "RISE",
+    "Results",
     "Saliency",
+    "StorageError",
     "TSNE",
     "UMAP",
     "align",
     "datasets",
+    "embed_maps",
     "explain",
+    "explain_dataset",
     "metrics",
     "neighbors",
+    "open_results",
     "plot",
+    "report",
     "sweep",
 ]
 
@@ -92,6 +103,7 @@ _HOME = {
     "HiResCAM": ".explain.cam",
     "InvalidInputError": ".errors",
     "LayerCAM": ".explain.cam",
+    "MapEmbedding": ".image_sets.embed",
     "MissingDependencyError": ".errors",
     "ModelError": ".errors",
     "NeighborGraph": ".embed.neighbors",
@@ -100,14 +112,19 @@ _HOME = {
     "Occlusion": ".explain.black_box.occlusion",
     "PCA": ".embed.pca",
     "RISE": ".explain.black_box.rise",
+    "Results": ".image_sets.results",
     "Saliency": ".explain.saliency",
+    "StorageError": ".errors",
     "TSNE": ".embed.tsne",
     "UMAP": ".embed.umap",
     "align": ".embed.align",
+    "embed_maps": ".image_sets.embed",
+    "explain_dataset": ".image_sets.run",
     "neighbors": ".embed.neighbors",
+    "open_results": ".image_sets.results",
     "sweep": ".embed.sweep",
 }
-_MODULES = ("datasets", "explain", "metrics", "plot")
+_MODULES = ("datasets", "explain", "metrics", "plot", "report")
 
 
 def __getattr__(name: str) -> Any:

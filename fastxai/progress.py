@@ -20,7 +20,7 @@ _current: ContextVar[Progress | None] = ContextVar("fastxai_progress", default=N
 class _Display(Protocol):
     """Where progress is shown."""
 
-    def open(self, name: str, total: float | None) -> Any: ...
+    def open(self, name: str, total: float | None, unit: str) -> Any: ...
     def advance(self, task: Any, amount: float) -> None: ...
     def close(self, task: Any, seconds: float) -> None: ...
     def say(self, text: str) -> None: ...
@@ -30,7 +30,7 @@ class _Display(Protocol):
 class _Silent:
     """Shows nothing."""
 
-    def open(self, name: str, total: float | None) -> None:
+    def open(self, name: str, total: float | None, unit: str) -> None:
         return None
 
     def advance(self, task: Any, amount: float) -> None:
@@ -51,18 +51,29 @@ class _Lines:
 
     every = 10.0
 
-    def open(self, name: str, total: float | None) -> dict[str, Any]:
+    def open(self, name: str, total: float | None, unit: str) -> dict[str, Any]:
         now = time.perf_counter()
-        return {"name": name, "total": total, "done": 0.0, "begun": now, "shown": now}
+        task = {"name": name, "total": total, "unit": unit, "done": 0.0, "before": None}
+        return {**task, "begun": now, "shown": now}
 
     def advance(self, task: dict[str, Any], amount: float) -> None:
         task["done"] += amount
         now = time.perf_counter()
+        if task["before"] is None and task["unit"]:
+            # What a run that continues finds done took no time, and says nothing of its speed.
+            task["before"], task["begun"] = task["done"], now
         if task["total"] and 0 < task["done"] < task["total"] and now - task["shown"] > self.every:
             task["shown"] = now
-            share = task["done"] / task["total"]
-            left = (now - task["begun"]) * (1 - share) / share
-            self.say(f"{task['name']}: {share:.0%}, about {left:.0f} s left")
+            share, made = task["done"] / task["total"], task["done"] - (task["before"] or 0)
+            if not made:
+                return
+            left = (now - task["begun"]) * (task["total"] - task["done"]) / made
+            text = f"{task['name']}: {share:.0%}"
+            if unit := task["unit"]:
+                speed = made / (now - task["begun"])
+                text = f"{task['name']}: {task['done']:,.0f} of {task['total']:,.0f} {unit}"
+                text += f", {speed:.3g} {unit}/s"
+            self.say(f"{text}, about {_duration(left)} left")
 
     def close(self, task: dict[str, Any], seconds: float) -> None:
         self.say(f"{task['name']}: {seconds:.1f} s")
@@ -95,21 +106,30 @@ class _Bars:
                 if "seconds" in task.fields:
                     return Text(f"{task.fields['seconds']:.1f} s")
                 if task.time_remaining is None:
-                    return Text(f"{task.elapsed or 0:.0f} s so far")
-                return Text(f"{task.time_remaining:.0f} s left")
+                    return Text(f"{_duration(task.elapsed or 0)} so far")
+                return Text(f"{_duration(task.time_remaining)} left")
+
+        class Speed(ProgressColumn):
+            """How many a second, of what is counted in a unit."""
+
+            def render(self, task: Any) -> Text:
+                unit = task.fields.get("unit")
+                speed = task.finished_speed or task.speed
+                return Text(f"{speed:.3g} {unit}/s" if unit and speed else "")
 
         self._bars = Progress(
             TextColumn("{task.description:<12}"),
             BarColumn(bar_width=32),
             TaskProgressColumn(),
             Time(),
+            Speed(),
             console=Console(stderr=True),
             refresh_per_second=8,
         )
         self._bars.start()
 
-    def open(self, name: str, total: float | None) -> Any:
-        return self._bars.add_task(name, total=total)
+    def open(self, name: str, total: float | None, unit: str) -> Any:
+        return self._bars.add_task(name, total=total, unit=unit)
 
     def advance(self, task: Any, amount: float) -> None:
         self._bars.advance(task, amount)
@@ -140,9 +160,13 @@ class Progress:
         self._parent = parent
 
     @contextmanager
-    def stage(self, name: str, total: float | None = None) -> Iterator[Advance]:
-        """Run one stage; the block receives ``advance(amount)``, of ``total`` in all."""
-        task = self._display.open(name, total)
+    def stage(self, name: str, total: float | None = None, unit: str = "") -> Iterator[Advance]:
+        """Run one stage; the block receives ``advance(amount)``, of ``total`` in all.
+
+        With a ``unit``, "images", it is told how many of them a second are done; the first
+        advance is what was done before and took no time.
+        """
+        task = self._display.open(name, total, unit)
         begun = time.perf_counter()
 
         def advance(amount: float = 1) -> None:
@@ -196,13 +220,30 @@ def open_progress(verbose: bool) -> Iterator[Progress]:
             display.stop()
 
 
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Whatever runs inside shows nothing, verbose or not."""
+    token = _current.set(Progress())
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def _duration(seconds: float) -> str:
+    """Seconds in words that can be read at a glance."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 class _Part:
     """Shows the stages of one piece of work as one stage of a larger one."""
 
     def __init__(self, outer: _Display, advance: Advance, main: str) -> None:
         self._outer, self._advance, self._main = outer, advance, main
 
-    def open(self, name: str, total: float | None) -> float | None:
+    def open(self, name: str, total: float | None, unit: str) -> float | None:
         return total if name == self._main else None
 
     def advance(self, task: float | None, amount: float) -> None:

@@ -96,6 +96,17 @@ def _address_space() -> int | None:
     return limit - pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def total_memory() -> int:
+    """Bytes of memory that the machine has, or that the container was granted."""
+    limits = [_number(folder / name) for folder, name, _ in _cgroup_folders()]
+    known = [limit for limit in limits if limit is not None and limit <= _UNLIMITED]
+    try:
+        known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        pass
+    return min(known, default=8 * _GIB)
+
+
 def available_memory() -> int | None:
     """Bytes that this process may still take: free memory, container and ``ulimit`` limits.
 

@@ -30,6 +30,7 @@ _HOME = {
     "attention_rollout": ("rollout", "AttentionRollout"),
 }
 _KINDS = ("smoothgrad", "integrated_gradients")
+_DRAW = ("smoothgrad", "rise")  # random numbers
 METHODS = tuple(_HOME)
 
 
@@ -151,6 +152,18 @@ def read_methods(methods: Any) -> dict[str, dict[str, Any]]:
             raise InvalidInputError(f"methods= names {canonical(name)!r} twice; name each once")
         found[canonical(name)] = dict(own)
     return found
+
+
+def seeded(methods: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, dict[str, Any]]:
+    """The methods with a seed for those that draw random numbers and were given none."""
+
+    def draws(name: str, own: Mapping[str, Any]) -> bool:
+        return name in _DRAW or own.get("kind") in _DRAW
+
+    return {
+        name: {"random_state": seed, **own} if draws(name, own) else dict(own)
+        for name, own in methods.items()
+    }
 
 
 def make_explainers(

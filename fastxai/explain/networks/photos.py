@@ -1,21 +1,21 @@
-"""Photos from files, upright and in colour, and what a network is fed of them."""
+"""What a network is fed of photos: a crop from the middle, resized and normalised."""
 
 from __future__ import annotations
 
-import struct
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from ...errors import InvalidInputError
-from ...io import existing_file
+from .reading import Photo, PhotoError, open_photo, read_photo
+
+__all__ = ["Photo", "PhotoError", "Preprocess", "open_photo", "parse_preprocess", "read_photo"]
 
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -23,61 +23,6 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
     "nearest": Image.Resampling.NEAREST,
 }
-# What Pillow raises on damaged files, whatever the format.
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error)
-
-
-def read_photo(path: str | Path) -> Image.Image:
-    """Read a photo in any format that Pillow knows, as 8-bit red, green and blue.
-
-    It is turned as its EXIF data say.  Grey, palette and CMYK images become colours, 16-bit
-    values lose their lower byte, transparent pixels lie on white, floats are stretched from
-    the least to the greatest, and of several frames the first is taken.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    PIL.Image.Image
-        Of mode RGB.
-
-    Raises
-    ------
-    InvalidInputError
-        If the file is missing, damaged, no image, or implausibly large.
-    """
-    path = existing_file(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                file.load()
-                return _to_rgb(ImageOps.exif_transpose(file))
-    except UnidentifiedImageError:
-        raise InvalidInputError(f"{path} is no image, or of a kind that is not known") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise InvalidInputError(f"{path} is too large to be a photo: {error}") from None
-    except _DAMAGED as error:
-        raise InvalidInputError(f"{path} is damaged: {error}") from None
-
-
-def _to_rgb(photo: Image.Image) -> Image.Image:
-    if photo.mode.startswith("I"):  # 16 bits, which Pillow may hold in 32
-        values = np.asarray(photo).astype(np.int64)
-        shift = 8 if photo.mode.startswith("I;16") or values.max() > 255 else 0
-        return Image.fromarray(np.clip(values >> shift, 0, 255).astype(np.uint8)).convert("RGB")
-    if photo.mode == "F":
-        numbers = np.nan_to_num(np.asarray(photo, np.float64))
-        spread = float(np.ptp(numbers)) or 1.0
-        pixels = np.rint((numbers - numbers.min()) / spread * 255).astype(np.uint8)
-        return Image.fromarray(pixels).convert("RGB")
-    if "A" in photo.getbands() or "a" in photo.getbands() or "transparency" in photo.info:
-        layer = photo.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return photo.convert("RGB")
 
 
 @dataclass(frozen=True)
@@ -125,27 +70,39 @@ class Preprocess:
         """Return the input (N, C, H, W), float32, and the same as pictures (N, H, W, 3)."""
         if not len(photos):
             raise InvalidInputError("no photos: one at least is needed")
-        shown = np.stack([np.asarray(self._cut(photo.convert("RGB"))) for photo in photos])
-        values = shown
-        if len(self.mean) == 1:
-            values = np.stack([np.asarray(Image.fromarray(i).convert("L")) for i in shown])[
-                ..., None
-            ]
-        scaled = torch.from_numpy(values.astype(np.float32)) / 255.0
-        normal = (scaled - torch.tensor(self.mean)) / torch.tensor(self.std)
-        return normal.to(torch.float32).permute(0, 3, 1, 2).contiguous(), shown
+        images, shown = zip(*map(self.prepare, photos), strict=True)
+        return torch.from_numpy(np.stack(images)), np.stack(shown)
 
-    def _cut(self, photo: Image.Image) -> Image.Image:
+    def box(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of what is cut out of a photo, in its pixels."""
         high, wide = self.size
-        scale = min(photo.width / wide, photo.height / high) * self.crop
-        x, y = photo.width / 2, photo.height / 2
-        box = (
-            x - wide * scale / 2,
-            y - high * scale / 2,
-            x + wide * scale / 2,
-            y + high * scale / 2,
-        )
-        return photo.resize((wide, high), _FILTERS[self.interpolation], box=box)
+        scale = min(width / wide, height / high) * self.crop
+        x, y = width / 2, height / 2
+        left, top = max(x - wide * scale / 2, 0.0), max(y - high * scale / 2, 0.0)
+        right, bottom = x + wide * scale / 2, y + high * scale / 2
+        return left, top, min(right, float(width)), min(bottom, float(height))
+
+    def prepare(self, photo: Image.Image) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return the input (C, H, W) of one photo, and the same as a picture (H, W, 3)."""
+        if photo.mode != "RGB":
+            photo = photo.convert("RGB")
+        high, wide = self.size
+        cut = photo.resize((wide, high), _FILTERS[self.interpolation], self.box(*photo.size))
+        shown = np.asarray(cut)
+        values = shown.transpose(2, 0, 1)
+        if len(self.mean) == 1:
+            values = np.asarray(cut.convert("L"))[None]
+        image = np.empty(values.shape, np.float32)
+        for channel, table in enumerate(self._tables):
+            np.take(table, values[channel], out=image[channel], mode="clip")
+        return image, shown
+
+    @cached_property
+    def _tables(self) -> NDArray[np.float32]:
+        """What each of the 256 values of a channel becomes."""
+        values = np.arange(256, dtype=np.float32) / np.float32(255)
+        mean, std = (np.asarray(each, np.float32)[:, None] for each in (self.mean, self.std))
+        return (values - mean) / std
 
 
 def parse_preprocess(text: str, default: Preprocess) -> Preprocess:
