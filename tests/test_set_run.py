@@ -69,14 +69,29 @@ def test_two_runs_are_the_same_bytes(whole: Any, tmp_path: Path) -> None:
     assert digests(run(tmp_path / "run").path) == digests(whole.path)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_threads_of_torch_change_no_bit(whole: Any, tmp_path: Path, threads: int) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_that_read_change_no_bit(whole: Any, tmp_path: Path, workers: int) -> None:
+    assert digests(run(tmp_path / "run", workers=workers).path) == digests(whole.path)
+
+
+def test_a_run_continues_with_the_threads_it_began_with(
+    whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    model = small_net()
+    model.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    with monkeypatch.context() as patched:
+        stop_after(1, patched)
+        with pytest.raises(Stopped):
+            fastxai.explain_dataset(model, images(10), "saliency", tmp_path, batch_size=4)
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(before + 1)
     try:
-        assert digests(run(tmp_path / "run", workers=threads).path) == digests(whole.path)
+        fastxai.explain_dataset(model, images(10), "saliency", tmp_path, batch_size=4)
+        assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
+    assert set(seen) == {before}
 
 
 class Stopped(Exception):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..explain.black_box.perturbed import memory_assumed
 from ..explain.engine import run
@@ -44,7 +47,7 @@ def explained(job: Job, model: Any, images: Any, batch: Batch, size: int) -> Map
     target = job.target if batch.targets is None else batch.targets
     if job.target == "label":
         target = np.maximum(np.array(batch.label_classes, np.int64), 0)
-    with memory_assumed(job.memory):
+    with memory_assumed(job.memory), _torch_threads(job.threads):
         done = run(explainers, images, target, first=batch.first, keep_output=True, halve=False)
     out = done.explanations
     found = Maps(classes=out.classes, scores=out.scores, single=out.single, output=done.output)
@@ -66,6 +69,19 @@ def explained(job: Job, model: Any, images: Any, batch: Batch, size: int) -> Map
             if job.dtype == "float16":
                 found.scale[key] = scales(found.maps[key])
     return found
+
+
+@contextmanager
+def _torch_threads(number: int) -> Iterator[None]:
+    """So many threads of torch inside the block."""
+    before = torch.get_num_threads()
+    if before != number:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        if before != number:
+            torch.set_num_threads(before)
 
 
 def _reason(job: Job, batch: Batch, i: int) -> str:

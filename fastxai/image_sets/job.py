@@ -29,6 +29,8 @@ class Job:
     memory : int
         Bytes that black boxes share out among the images of their batches: what is free at the
         time would give other batches, and other bits, each time.
+    threads : int
+        Of torch, whose sums over parts of a layer depend on it.
     """
 
     methods: Mapping[str, Mapping[str, Any]]
@@ -41,6 +43,7 @@ class Job:
     dtype: str
     thumbnail: int
     memory: int
+    threads: int
 
 
 @dataclass(frozen=True)

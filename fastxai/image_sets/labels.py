@@ -52,6 +52,13 @@ def class_of(label: Any, names: Sequence[str] | None) -> int:
     return int(text) if text.isascii() and text.isdigit() else UNKNOWN
 
 
+def classes_of(labels: Sequence[Any], names: Sequence[str] | None) -> list[int]:
+    """`class_of` for each of many labels, each different one looked up once."""
+    names = None if names is None else tuple(names)
+    found = {label: class_of(label, names) for label in set(labels)}
+    return [found[label] for label in labels]
+
+
 def label_text(label: Any, names: Sequence[str] | None) -> str | None:
     """A label as people read it: the name of its class where that is known."""
     if label is None:
@@ -120,14 +127,14 @@ def plain(values: Any, what: str) -> list[Label]:
 
 def _plain(value: Any, what: str, place: int) -> Label:
     value = value.item() if isinstance(value, np.generic) else value
-    if value is None or value == "":
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # of pandas
         return None
-    if isinstance(value, (str, int)):
-        return str(value) if isinstance(value, str) else int(value)
+    if isinstance(value, str):  # a table holds no bytes that are no UTF-8
+        return value.encode("utf-8", "backslashreplace").decode() or None
+    if isinstance(value, int):
+        return int(value)
     if isinstance(value, float) and (math.isnan(value) or value.is_integer()):
         return None if math.isnan(value) else int(value)
-    if type(value).__name__ in ("NAType", "NaTType"):  # of pandas
-        return None
     raise InvalidInputError(
         f"{what}[{place}] is {value!r}: whole numbers or names are expected, None where unknown"
     )
@@ -150,14 +157,16 @@ def _index(names: tuple[str, ...]) -> tuple[dict[str, int], dict[str, int]]:
 def _strangers(labels: list[str], known: dict[Any, int], names: list[str]) -> str:
     """What to say of texts that name no class, or several."""
     folded = Counter(map(_folded, names))
+    known_as = dict(zip(map(_folded, names), names, strict=True))
     parts = []
     for label in labels[:_LISTED]:
-        near = get_close_matches(label, names, n=2, cutoff=0.6)
+        close = get_close_matches(_folded(label), known_as, n=2, cutoff=0.6)
+        near = f" (near it: {', '.join(known_as[name] for name in close)})" if close else ""
         if folded[_folded(label)] > 1:
             which = [k for k, name in enumerate(names) if _folded(name) == _folded(label)]
             parts.append(f"{label!r} names the classes {_some(which)}: give the number")
         else:
-            parts.append(repr(label) + (f" (near it: {', '.join(near)})" if near else ""))
+            parts.append(repr(label) + near)
     more = f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else ""
     return (
         f"labels: {len(labels):,} names of {sum(known[label] for label in labels):,} images are "

@@ -72,7 +72,7 @@ class Manifest:
         Names of the classes.
     seed : int
         Of what is drawn at random.
-    memory : int
+    memory, threads : int
         See `job.Job`.
     halved : dict of int to int
         Batches that did not fit into memory: how many of their images ran together.
@@ -83,6 +83,7 @@ class Manifest:
     names: tuple[str, ...] | None
     seed: int
     memory: int
+    threads: int
     halved: dict[int, int] = field(default_factory=dict)
 
     def size(self, k: int) -> int:
@@ -99,6 +100,7 @@ class Manifest:
             "names": self.names,
             "seed": self.seed,
             "memory": self.memory,
+            "threads": self.threads,
             "halved": {str(k): size for k, size in sorted(self.halved.items())},
         }
         with atomic_write(folder / NAME) as temporary:
@@ -135,6 +137,7 @@ def read_manifest(folder: Path) -> Manifest:
             None if names is None else tuple(names),
             int(content["seed"]),
             int(content["memory"]),
+            int(content["threads"]),
             {int(k): size for k, size in content["halved"].items()},
         )
     except InvalidInputError:

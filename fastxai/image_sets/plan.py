@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from pyarrow import parquet
 
@@ -77,23 +78,25 @@ class Plan:
             else:
                 store = self._begin(progress)
             self.source.expect(self.layout.image_shape)
-            self.job = self._job(self.manifest.seed, self.manifest.memory)
+            found = self.manifest
+            self.job = self._job(found.seed, found.memory, found.threads)
             yield store
 
     def _begin(self, progress: Progress) -> Store:
         seed = secrets.randbits(31) if self.random_state is None else self.random_state
         memory = memory_of(place_of(self.model.network)[0]) // 2
         memory = 1 << (memory.bit_length() - 1)  # the same for machines of a kind
+        threads = torch.get_num_threads()
         with progress.stage("one image"):
-            layout = tried(self._job(seed, memory), self)
-        self.manifest = Manifest(self.settings, layout, self.names, seed, memory)
+            layout = tried(self._job(seed, memory, threads), self)
+        self.manifest = Manifest(self.settings, layout, self.names, seed, memory, threads)
         store = Store(self.out, layout)
         store.create(self.manifest, _items(self.source))
         return store
 
-    def _job(self, seed: int, memory: int) -> Job:
+    def _job(self, seed: int, memory: int, threads: int) -> Job:
         methods = seeded(self.options["methods"], seed)
-        return Job(**{**self.options, "methods": methods}, memory=memory)
+        return Job(**{**self.options, "methods": methods}, memory=memory, threads=threads)
 
     def batch(self, k: int, samples: Sequence[Any]) -> Batch:
         """The images of batch k, which have been read."""

@@ -93,8 +93,10 @@ def path_column(columns: Columns, where: str, others: tuple[str, ...] = ()) -> s
         if name in by_name:
             return by_name[name]
     texts = [name for name in columns if name not in others and _is_text(columns[name])]
-    if len(texts) == 1:
-        return texts[0]
+    likely = [name for name in texts if _is_photo(columns[name])]
+    for found in (texts, likely):
+        if len(found) == 1:
+            return found[0]
     raise InvalidInputError(
         f"{where} has no column of paths: name one {' or '.join(PATH_NAMES)}; its columns are "
         f"{', '.join(columns) or 'none'}"
@@ -106,6 +108,12 @@ def _is_text(values: list[Any]) -> bool:
     return (
         bool(known) and all(isinstance(v, str) for v in known) and not all(map(_is_number, known))
     )
+
+
+def _is_photo(values: list[Any]) -> bool:
+    """Whether a column begins with the name of a photo."""
+    first = next(value for value in values if value not in (None, ""))
+    return os.path.splitext(first)[1].lower() in endings()
 
 
 def _is_number(text: str) -> bool:
