@@ -21,6 +21,7 @@ DIGIT_METHODS = {
     "occlusion": {"window": 8, "stride": 2},
     "saliency": {},
 }
+SET_METHODS: dict[str, dict[str, Any]] = {"gradcam": {}, "guided_gradcam": {}}
 PHOTO_METHODS = _METHODS | {"occlusion": {"window": 48, "stride": 24}}
 
 
@@ -80,3 +81,38 @@ def explain_photos(out: Path, seed: int, threads: int | None, quiet: bool) -> st
     save_picture(out, lambda: found.contact_sheet(display=shown, title=title, **look))
     seconds = time.perf_counter() - begun
     return f"photos: {len(files)} by EfficientNet-Lite0 explained in {seconds:.1f} s: {out}"
+
+
+def explain_set(out: Path, seed: int, threads: int | None, quiet: bool) -> str:
+    """Explain the installed photos as a set, and write its report; a line about it.
+
+    Raises
+    ------
+    MissingDependencyError
+        If torch, the network or the photos are not installed; the message says how.
+    """
+    from . import report
+    from .explain.networks import installed_photos
+    from .image_sets.run import explain_dataset
+
+    begun = time.perf_counter()
+    photos = installed_photos()
+    with torch_set(threads, seed):
+        results = explain_dataset(
+            "efficientnet-lite0",
+            photos.paths,
+            SET_METHODS,
+            out,
+            labels=photos.labels,
+            groups=photos.groups,
+            batch_size=16,
+            random_state=seed,
+            verbose=not quiet,
+        )
+    page = report.write(results)
+    right = results.table["correct"].dropna()
+    seconds = time.perf_counter() - begun
+    return (
+        f"set: {len(results)} photos by EfficientNet-Lite0 explained in {seconds:.1f} s; it names "
+        f"{int(right.sum())} of the {len(right)} whose class is known: {page}"
+    )

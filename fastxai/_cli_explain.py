@@ -1,4 +1,4 @@
-"""The command ``fastxai explain``: photos, a network, and a sheet of what it looked at."""
+"""The command ``fastxai explain``: photos, a network, and what it looked at."""
 
 from __future__ import annotations
 
@@ -38,13 +38,19 @@ def _listed(context: Any, parameter: Any, text: str | None) -> list[str] | None:
     help="File of weights (.safetensors, or a state dict of torch.save; no code in it is run); "
     "none leaves random ones [those published with the network]",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Sheet: .png, .pdf, .svg")
-@click.option("--maps", type=click.Path(path_type=Path), help="Raw maps: .npz")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Sheet: .png, .pdf, .svg; or a folder, for a whole set",
+)
+@click.option("--maps", type=click.Path(path_type=Path), help="Sheets: raw maps, .npz")
 @click.option(
     "--method", "methods", callback=_listed, default=_DEFAULT, show_default=True, help="Methods"
 )
 @click.option(
-    "--target", help="Class: its number or name, several with commas, or top5 [the predicted]"
+    "--target",
+    help="Class: its number or name, several with commas, top5, or of sets label, the true one "
+    "[the predicted]",
 )
 @click.option("--layer", "layers", callback=_listed, help="Layers [the last convolution]")
 @click.option(
@@ -56,6 +62,12 @@ def _listed(context: Any, parameter: Any, text: str | None) -> list[str] | None:
 )
 @click.option("--labels", type=click.Path(path_type=Path), help="File with a class name a line")
 @click.option(
+    "--truth",
+    help="Sets: the true classes, a .csv or .parquet file with paths and labels, a column of "
+    "PHOTOS, or folder: the name of each photo's folder",
+)
+@click.option("--groups", help="Sets: groups of photos, given in the same ways")
+@click.option(
     "--preprocess",
     help="size=224,crop=0.875,mean=0.485/0.456/0.406,std=0.229/0.224/0.225,"
     "interpolation=bicubic (one number for mean: grey images); what is left out is the "
@@ -66,12 +78,79 @@ def _listed(context: Any, parameter: Any, text: str | None) -> list[str] | None:
     type=click.Choice(["image", "set"]),
     default="image",
     show_default=True,
-    help="Colours of each map by itself, or of all maps of a method alike",
+    help="Sheets: colours of each map by itself, or of all maps of a method alike",
 )
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Sets: photos that run together",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Sets: precision of the maps on the disk",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Sets: threads that read photos [one a core]"
+)
+@click.option("--scheduler", help="Sets: address of a dask scheduler, to explain on its workers")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
 @click.option("--quiet", is_flag=True, help="No progress, no list of classes.")
+@click.pass_context
 def explain(
+    context: click.Context,
+    /,
+    photos: tuple[Path, ...],
+    spec: str,
+    weights: str | None,
+    out: Path | None,
+    maps: Path | None,
+    methods: list[str],
+    target: str | None,
+    layers: list[str] | None,
+    task: str,
+    labels: Path | None,
+    preprocess: str | None,
+    scale: str,
+    seed: int,
+    threads: int | None,
+    quiet: bool,
+    **of_sets: Any,
+) -> None:
+    """Show what a network looks at in PHOTOS.
+
+    Some photos make a sheet: image, classes and scores, one panel a method.  A folder, or a .csv
+    or .parquet file with paths, is a whole set: it is written into the folder --out, maps, a
+    table and sheets of some photos, and continued where it was when the command is given again.
+    """
+    from ._cli_explain_set import explain_set, is_set, refuse_others
+
+    whole = is_set(photos, out, maps)
+    refuse_others(context, whole)
+    if whole:
+        explain_set(
+            photos, out, spec, target=target, labels=labels, seed=seed, threads=threads,
+            quiet=quiet, weights=weights, methods=methods, task=task, preprocess=preprocess,
+            layer=_one_or_all(layers), **of_sets,
+        )  # fmt: skip
+        return
+    _explain_sheet(
+        photos, spec, weights, out, maps, methods, target, layers, task, labels, preprocess, scale,
+        seed, threads, quiet,
+    )  # fmt: skip
+
+
+def _one_or_all(layers: list[str] | None) -> Any:
+    """One layer gives maps under the method's name, several under their own."""
+    return layers[0] if layers is not None and len(layers) == 1 else layers or None
+
+
+def _explain_sheet(
     photos: tuple[Path, ...],
     spec: str,
     weights: str | None,
@@ -88,7 +167,7 @@ def explain(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Show what a network looks at in PHOTOS: image, classes and scores, one panel a method."""
+    """Some photos on a sheet."""
     if out is None and maps is None:
         raise click.UsageError("nothing to write: give --out, --maps or both")
     from .io import check_output
@@ -121,8 +200,12 @@ def explain(
         prepare = parse_preprocess(preprocess or "", network.preprocess)
         images, shown = prepare(pictures)
         options = {method: method_options(method, seed) for method in methods}
-        layer = layers[0] if layers is not None and len(layers) == 1 else layers
-        common = {"target": chosen, "layer": layer or None, "task": task, "verbose": not quiet}
+        common = {
+            "target": chosen,
+            "layer": _one_or_all(layers),
+            "task": task,
+            "verbose": not quiet,
+        }
         found = run(network.model, images, options, **common)
     _check_names(names, found.classes, labels)
     titles = [photo.name for photo in photos]

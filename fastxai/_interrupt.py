@@ -16,6 +16,7 @@ from .io import discard_unfinished
 
 GRACE = 1.2  # seconds that the usual way out may take
 EXIT_CODE = 130
+hint = ""  # what to say with it: of work that can be continued
 
 
 def end_soon_after_interrupt() -> None:
@@ -38,5 +39,5 @@ def _watch(reader: int) -> None:
     discard_unfinished()
     if sys.stderr is not None and sys.stderr.isatty():
         os.write(2, b"\x1b[?25h\n")  # a progress bar hid the cursor
-    os.write(2, b"fastxai: interrupted\n")
+    os.write(2, f"fastxai: interrupted{hint}\n".encode())
     os._exit(EXIT_CODE)

@@ -1,4 +1,4 @@
-"""The command ``fastxai``: embed a file, explain photos, see a demo, ask what is there.
+"""The command ``fastxai``: embed a file, explain photos and sets, see a demo, ask what is there.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted.
 """
@@ -14,9 +14,10 @@ from typing import Any
 
 import click
 
-from . import __version__
+from . import __version__, _interrupt
 from ._cli_bench import bench
 from ._cli_explain import explain
+from ._cli_report import report
 from ._cli_shared import (
     OPTIONS,
     PICTURES,
@@ -158,21 +159,35 @@ def _picture(path: Path, embedding: Any, labels: Any, names: Any = None) -> None
 @fastxai.command()
 @click.option("--data", type=click.Choice(["digits", "fashion-mnist"]), help="[digits]")
 @click.option("--photos", is_flag=True, help="Explain photos by a real network instead.")
-@click.option("--out", type=click.Path(path_type=Path), help="Picture [demo-DATA.png]")
+@click.option("--set", "whole", is_flag=True, help="Explain installed photos as a set.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Picture, or folder of --set [demo-DATA.png]"
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def demo(
-    data: str | None, photos: bool, out: Path | None, seed: int, threads: int | None, quiet: bool
+    data: str | None,
+    photos: bool,
+    whole: bool,
+    out: Path | None,
+    seed: int,
+    threads: int | None,
+    quiet: bool,
 ) -> None:
     """Embed a real data set with UMAP, and explain what a small network sees in the digits.
 
     Writes demo-DATA.png, and of the digits demo-digits-explained.png, too; with --photos
-    demo-photos.png.
+    demo-photos.png; with --set a folder demo-set and its report.
     """
-    from ._cli_demo import explain_digits, explain_photos
+    from ._cli_demo import explain_digits, explain_photos, explain_set
     from .io import check_output
 
+    if whole:
+        if photos or data is not None:
+            raise click.UsageError("--set, --photos and --data are three demos: give one of them")
+        click.echo(explain_set(out or Path("demo-set"), seed, threads, quiet))
+        return
     if photos:
         if data is not None:
             raise click.UsageError("--photos and --data are two demos: give one of them")
@@ -237,6 +252,7 @@ def info() -> None:
 
 fastxai.add_command(bench)
 fastxai.add_command(explain)
+fastxai.add_command(report)
 fastxai.add_command(sweep)
 
 
@@ -251,6 +267,7 @@ def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command with these arguments and return its exit code; nothing is raised."""
+    _interrupt.hint = ""
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         try:
@@ -265,7 +282,7 @@ def run(arguments: Sequence[str]) -> int:
             click.echo(f"{command}: {_one_line(error.format_message())}{hint}", err=True)
             return 2
         except (click.Abort, KeyboardInterrupt):
-            click.echo("fastxai: interrupted", err=True)
+            click.echo(f"fastxai: interrupted{_interrupt.hint}", err=True)
             return 130
         except InvalidInputError as error:
             click.echo(f"fastxai: {_one_line(str(error))}", err=True)
@@ -279,9 +296,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point of the command."""
-    from ._interrupt import end_soon_after_interrupt
-
-    end_soon_after_interrupt()
+    _interrupt.end_soon_after_interrupt()
     sys.exit(run(sys.argv[1:]))
 
 

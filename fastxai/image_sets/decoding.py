@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -223,10 +224,10 @@ def of_shape(sample: Sample, shape: tuple[int, ...] | None) -> Sample:
     return failed(reason, sample.place, sample.label)
 
 
-def describe_prepare(prepare: Prepare | None) -> str | None:
-    """Words that tell one way to prepare photos from another."""
+def describe_prepare(prepare: Prepare | None) -> dict[str, Any] | str | None:
+    """What tells one way to prepare photos from another: its values, or words."""
     if prepare is None or isinstance(prepare, Preprocess):
-        return None if prepare is None else repr(prepare)
+        return None if prepare is None else asdict(prepare)
     name = getattr(prepare, "__qualname__", None)
     if name is not None:
         return f"{getattr(prepare, '__module__', '')}.{name}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .decoding import Sample
+from .labels import class_of
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,15 @@ class Batch:
     groups: list[Any]
     label_classes: list[int]
     targets: NDArray[np.int64] | None = None
+
+    def read(self, samples: Sequence[Sample], names: Sequence[str] | None) -> Batch:
+        """The batch with its images, which may bring their labels."""
+        labels, classes = list(self.labels), list(self.label_classes)
+        for i, sample in enumerate(samples):
+            if labels[i] is None and sample.label is not None:
+                labels[i] = sample.label
+                classes[i] = class_of(sample.label, names)
+        return replace(self, samples=samples, labels=labels, label_classes=classes)
 
 
 @dataclass

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from ..errors import StorageError
 from ..io import atomic_write
+from .store import told
 
 LOCK, WRITER = ".lock", ".writer.json"
+_PATIENCE = 2.0  # seconds, for a writer to say who it is
 
 
 @contextmanager
@@ -40,18 +43,37 @@ def only_writer(folder: Path) -> Iterator[None]:
         raise StorageError(f"{folder} can not be written: {error.strerror or error}") from None
     try:
         me = {"process": os.getpid(), "host": socket.gethostname()}
-        with atomic_write(folder / WRITER) as temporary:
+        with told(folder), atomic_write(folder / WRITER) as temporary:
             temporary.write_text(json.dumps(me))
         yield
     finally:
-        (folder / WRITER).unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that fails, which is told already
+            (folder / WRITER).unlink(missing_ok=True)
         lock.release()
 
 
 def _writer(folder: Path) -> str:
-    """Who writes, in words."""
+    """Who writes, in words; one who has only just begun is given time to say so."""
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        try:
+            who = json.loads((folder / WRITER).read_text())
+            if who["host"] != socket.gethostname() or _lives(int(who["process"])):
+                return f"process {who['process']} on {who['host']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        time.sleep(0.02)
+    return "another process"
+
+
+def _lives(process: int) -> bool:
+    """Whether there is such a process; what one that was killed left is another's soon."""
+    if os.name != "posix":
+        return True
     try:
-        who = json.loads((folder / WRITER).read_text())
-        return f"process {who['process']} on {who['host']}"
-    except (OSError, ValueError, KeyError):
-        return "another process"
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True

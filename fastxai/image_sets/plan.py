@@ -24,16 +24,17 @@ from ..explain.methods import read_methods, seeded
 from ..explain.model import place_of
 from ..explain.networks.demo import Network
 from ..explain.networks.loading import load_network
-from ..explain.networks.photos import Preprocess
+from ..explain.networks.photos import Preprocess, parse_preprocess
 from ..progress import Progress
 from .job import Batch, Job
-from .labels import class_of
+from .labels import classes_of
 from .layout import tried
 from .lock import only_writer
 from .manifest import NAME, Layout, Manifest, check_same, read_manifest
 from .settings import described, identity, layer_names, made_with
 from .sources import Source, read_source
 from .store import Store, open_folder
+from .targets import read_target
 
 
 class Model(NamedTuple):
@@ -105,22 +106,18 @@ class Plan:
 
     def part(self, k: int, start: int, stop: int, size: int, samples: Sequence[Any]) -> Batch:
         """Images [start, stop) as batch k; of samples that are still to be read, none."""
-        labels, classes = self.source.labels[start:stop], self.label_classes[start:stop]
-        for i, sample in enumerate(samples):
-            if labels[i] is None and sample.label is not None:
-                labels[i] = sample.label
-                classes[i] = class_of(sample.label, self.names)
-        return Batch(
+        batch = Batch(
             k,
             start,
             size,
-            samples,
+            samples=[],
             paths=self.source.paths[start:stop],
-            labels=labels,
+            labels=self.source.labels[start:stop],
             groups=self.source.groups[start:stop],
-            label_classes=classes,
+            label_classes=self.label_classes[start:stop],
             targets=None if self.targets is None else self.targets[start:stop],
         )
+        return batch.read(samples, self.names)
 
 
 def read_plan(
@@ -143,13 +140,16 @@ def read_plan(
     chosen = read_methods(methods)
     with progress.stage("network"):
         found, network = _network(model, weights)
-    preprocess = preprocess or network.preprocess or Preprocess()
+    own = network.preprocess or Preprocess()
+    prepare = parse_preprocess(preprocess, own) if isinstance(preprocess, str) else preprocess
     names = tuple(map(str, names)) if names is not None else network.names
     with progress.stage("images"):
-        read = read_source(source, labels=labels, groups=groups, names=names, preprocess=preprocess)
+        read = read_source(
+            source, labels=labels, groups=groups, names=names, preprocess=prepare or own
+        )
     options["layer"] = layer_names(found.network, options["layer"])
     options["methods"] = chosen
-    options["target"], targets = _read_target(target, len(read))
+    options["target"], targets = read_target(target, len(read), names)
     settings = {
         "source": read.describe(),
         "model": identity(found.network, found.spec),
@@ -165,7 +165,7 @@ def read_plan(
         and not any(x is not None for x in read.labels)
     ):
         raise InvalidInputError("target='label' explains the true class, and there are no labels")
-    classes = [-1 if label is None else class_of(label, names) for label in read.labels]
+    classes = classes_of(read.labels, names)
     return Plan(Path(out), found, read, settings, names, classes, targets, options, random_state)
 
 
@@ -179,29 +179,6 @@ def _network(model: Any, weights: Any) -> tuple[Model, Network]:
     if isinstance(model, Network):
         return Model(model.model, None, None), model
     return Model(model, None, None), Network(model, None, None)  # type: ignore[arg-type]
-
-
-def _read_target(target: Any, n: int) -> tuple[Any, NDArray[np.int64] | None]:
-    """What is explained of all images, or an array of what is of each."""
-    if target is None or isinstance(target, str):
-        return target, None
-    if isinstance(target, (int, np.integer)):
-        return int(target), None
-    if callable(target):
-        raise InvalidInputError(
-            "target= is a function, which a set can not write down: use explain"
-        )
-    try:
-        array = np.asarray(target)
-        whole = array.astype(np.int64)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"target={target!r}: give classes as whole numbers") from None
-    if array.dtype.kind not in "iu" or array.ndim not in (1, 2) or len(array) != n:
-        raise InvalidInputError(
-            f"target= has the shape {array.shape} and the type {array.dtype}; {n} images need "
-            f"whole numbers of the shape ({n},) or ({n}, K)"
-        )
-    return None, whole
 
 
 def _items(source: Source) -> bytes:

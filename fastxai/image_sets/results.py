@@ -210,8 +210,11 @@ class Results:
 
     def shown(self, row: int) -> NDArray[np.uint8]:
         """What the model saw of an image, (H, W, 3): from its file, else its thumbnail."""
+        from ..explain.networks.photos import open_photo
+        from .sources import from_text
+
         try:
-            photo = self.photo(row)
+            photo = open_photo(from_text(self._path(row)))
         except InvalidInputError:
             return self._picture(row)
         place = self.table.loc[row]
@@ -219,7 +222,7 @@ class Results:
         if not np.isfinite([left, top, right, bottom]).all():
             return self._picture(row)
         high, wide = self.manifest.layout.image_shape[-2:]
-        return np.asarray(photo.resize((wide, high), box=(left, top, right, bottom)))
+        return np.asarray(photo.cut((left, top, right, bottom), (wide, high)))
 
     def _picture(self, row: int) -> NDArray[np.uint8]:
         found: NDArray[np.uint8] = self.pictures([row])[0]

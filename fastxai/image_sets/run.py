@@ -14,6 +14,7 @@ from .._warn import warn
 from ..errors import InvalidInputError
 from ..progress import Progress, open_progress, silenced
 from . import need
+from .memory import kept_memory
 from .plan import Plan, read_plan
 from .results import Results, open_results
 from .store import Encoded
@@ -91,8 +92,8 @@ def explain_dataset(
         Of methods that draw at random: an image's numbers do not depend on its batch.
     workers : int, optional
         Threads that read images; by default one a core, 8 at most.
-    client : distributed.Client, optional
-        Explain on a cluster instead, see the guide; this process writes.
+    client : distributed.Client or str, optional
+        Or the address of a scheduler: explain on a cluster, see the guide; this process writes.
     weights : str or Path, optional
         File of weights, where the model is a name.
     verbose : bool, default False
@@ -128,10 +129,15 @@ def explain_dataset(
     """
     need("zarr", "pyarrow", "pandas", "filelock")
     _check(out, batch_size, top_k, dtype, thumbnail, random_state, workers)
+    if client is not None:
+        from .cluster import check_client
+
+        check_client(client)
     with open_progress(verbose) as progress:
         plan = read_plan(**{name: value for name, value in locals().items() if name in _PLANNED})
         with plan.opened(progress) as store:
-            todo = [k for k in range(plan.layout.chunks) if k not in store.done()]
+            done = store.done()
+            todo = [k for k in range(plan.layout.chunks) if k not in done]
             _tell_start(plan, todo, progress)
             _work(plan, store, todo, client, workers, progress)
             store.finish()
@@ -179,17 +185,18 @@ def _work(
     from .writer import Writer
 
     with (
+        kept_memory(),
         progress.stage("explain", plan.layout.n, unit="images") as advance,
         Writer(store, plan.manifest) as writer,
     ):
         left = sum(stop - start for start, stop in map(plan.layout.span, todo))
         advance(plan.layout.n - left)
         with closing(_batches(plan, todo, client, workers)) as batches:
-            for k, batch in batches:
+            for count, (k, batch) in enumerate(batches, 1):
                 writer.put(k, batch)
                 start, stop = plan.layout.span(k)
                 advance(stop - start)
-                if k == todo[0]:
+                if count == 1:
                     _tell_space(plan, batch, len(todo) - 1)
 
 
@@ -212,7 +219,7 @@ def _batches(
     if client is not None:
         from .cluster import computed
 
-        yield from computed(client, plan, todo)
+        yield from computed(client, plan, todo, workers)
         return
     from .chunk import compute
     from .loader import prefetch

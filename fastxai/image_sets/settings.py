@@ -65,7 +65,11 @@ def identity(model: Any, spec: str | None) -> dict[str, Any]:
 
 def made_with(model: Any) -> dict[str, str]:
     """The versions and the kind of device that give the same bits."""
-    device = place_of(model)[0] if isinstance(model, nn.Module) else None
+    return versions_of(place_of(model)[0])
+
+
+def versions_of(device: torch.device | str | None) -> dict[str, str]:
+    """`made_with` of a model on this device."""
     kind = "cpu" if device is None else torch.device(device).type
     if kind == "cuda":
         kind = f"cuda {torch.cuda.get_device_name(device)}"

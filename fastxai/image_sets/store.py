@@ -78,6 +78,7 @@ class Store:
 
     def create(self, manifest: Manifest, items: bytes) -> None:
         """Begin: empty arrays and the list of images first, the manifest last."""
+        self._sweep()
         for name in (MAPS, PARTS):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         with told(self.folder):
@@ -121,14 +122,20 @@ class Store:
 
     def clean(self, done: set[int]) -> None:
         """Remove what a run that was killed left half done."""
-        for folder in (self.folder, self.folder / PARTS):
-            for file in folder.glob(".*.tmp*"):
-                file.unlink(missing_ok=True)
-        for name in self.layout.arrays:
-            chunks = self.folder / MAPS / name / "c"
-            for k in os.listdir(chunks) if chunks.is_dir() else ():
-                if int(k) not in done:
-                    shutil.rmtree(chunks / k)
+        self._sweep()
+        with told(self.folder):
+            for name in self.layout.arrays:
+                chunks = self.folder / MAPS / name / "c"
+                for k in os.listdir(chunks) if chunks.is_dir() else ():
+                    if int(k) not in done:
+                        shutil.rmtree(chunks / k)
+
+    def _sweep(self) -> None:
+        """Remove files that were being written."""
+        with told(self.folder):
+            for folder in (self.folder, self.folder / PARTS):
+                for file in folder.glob(".*.tmp*"):
+                    file.unlink(missing_ok=True)
 
 
 def _write(file: Path, content: bytes) -> None:

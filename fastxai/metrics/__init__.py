@@ -1,12 +1,12 @@
-"""How well a picture shows what was put in: `embedding` judges maps of points."""
+"""How far pictures can be trusted: `embedding` judges maps of points, `maps` those of evidence."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import embedding
+    from . import embedding, maps
 
-__all__ = ["embedding"]
+__all__ = ["embedding", "maps"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ import os
 import stat
 import struct
 import threading
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -18,6 +19,8 @@ from ...errors import InvalidInputError
 
 # Programs for another program to run, films, and what Pillow knows by name only.
 NO_PHOTOS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+_COMMON = ("JPEG", "PNG", "GIF", "BMP", "PPM")
+_NOT_SOUGHT = NO_PHOTOS.union(_COMMON)
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -58,6 +61,21 @@ class Photo(NamedTuple):
     mode: str
     frames: int
 
+    def cut(self, box: tuple[float, float, float, float], size: tuple[int, int]) -> Image.Image:
+        """Cut a box (left, top, right, bottom), in the whole photo's pixels, as a picture.
+
+        Parameters
+        ----------
+        box : tuple of float
+        size : tuple of int
+            Width and height of the picture.
+        """
+        wide, high = self.pixels.size
+        across, down = wide / self.width, high / self.height
+        left, top = max(box[0] * across, 0.0), max(box[1] * down, 0.0)
+        right, bottom = min(box[2] * across, float(wide)), min(box[3] * down, float(high))
+        return self.pixels.resize(size, Image.Resampling.BICUBIC, (left, top, right, bottom))
+
 
 class PhotoError(InvalidInputError):
     """A file that can not be read as a photo.
@@ -69,8 +87,8 @@ class PhotoError(InvalidInputError):
     """
 
     def __init__(self, path: str | Path, fault: str) -> None:
-        super().__init__(f"{path} {fault}")
-        self.fault = fault
+        super().__init__(f"{path} {fault}" if fault[0] != ":" else f"{path}{fault}")
+        self.fault = fault.removeprefix(": ")
 
 
 def read_photo(path: str | Path) -> Image.Image:
@@ -180,19 +198,23 @@ def _identified(file: IO[bytes], name: str) -> Any:
     ask for a smaller copy; and warnings can not be held back in one thread alone.
     """
     prefix = file.read(16)
-    tried = set(NO_PHOTOS)
-    for make_known in (Image.preinit, Image.init):  # few common formats, then all
-        make_known()
-        for format in [f for f in Image.ID if f not in tried]:
-            tried.add(format)
-            factory, accept = Image.OPEN[format]
-            try:
-                if accept is None or accept(prefix) is True:
-                    file.seek(0)
-                    return factory(file, name)
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue  # not of this format
+    for format in _formats():
+        factory, accept = Image.OPEN[format]
+        try:
+            if accept is None or accept(prefix) is True:
+                file.seek(0)
+                return factory(file, name)
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            continue  # not of this format
     raise UnidentifiedImageError
+
+
+def _formats() -> Iterator[str]:
+    """Formats in an order that is the same whatever else was imported; the rare ones last."""
+    Image.preinit()
+    yield from (format for format in _COMMON if format in Image.OPEN)
+    Image.init()
+    yield from sorted(Image.OPEN.keys() - _NOT_SOUGHT)
 
 
 def _fit(image: Any, path: str | Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from torch.utils import data
 
 from ...errors import InvalidInputError
-from ..decoding import Prepare, Sample, describe_prepare, failed, from_item
+from ..decoding import NOWHERE, Prepare, Sample, describe_prepare, failed, from_item
 from ..labels import Label
 from .base import Source
 from .paths import to_text
@@ -44,6 +44,8 @@ class DatasetSource(Source):
         except Exception as error:
             return failed(f"the dataset raised {type(error).__name__}: {error}")
         sample = from_item(item, self.prepare)
+        if self.paths[i]:  # what the Dataset did to its photo is not known
+            sample = sample._replace(place=NOWHERE)
         return sample if self.labelled else sample._replace(label=None)
 
     def _part(self, start: int, stop: int) -> Source:
