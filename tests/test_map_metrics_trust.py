@@ -68,6 +68,13 @@ def test_noise_stands_beside_the_methods(table: maps.Trust) -> None:
     assert without.methods == ("gradcam",)
 
 
+def test_tables_can_be_put_together_and_noise_is_the_last_line(table: maps.Trust) -> None:
+    other = maps.TrustRow("rise", "insertion", 0.5, 0.4, 0.6, 3, 3, "higher")
+    both = maps.Trust((*table.rows, other), table.settings)
+    assert both.methods == ("gradcam", "guided_backprop", "rise", "random")
+    assert repr(both).splitlines()[-1].startswith("random")
+
+
 def test_the_settings_tell_how_it_was_measured(table: maps.Trust) -> None:
     assert table.settings["steps"] == 4
     assert table.settings["images"] == 3
