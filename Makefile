@@ -44,6 +44,7 @@ help:
 demo: .venv/.ready
 	$(RUN)fastxai demo
 	$(RUN)fastxai demo --photos
+	$(RUN)fastxai demo --set
 	@if [ -e $(FASHION) ]; then $(RUN)fastxai demo --data fashion-mnist; \
 	else echo "For 70,000 images: sudo apt-get install dataset-fashion-mnist, then make demo again"; fi
 
