@@ -20,6 +20,7 @@ _HEADLINES = (
     *("tsne", "tsne-sklearn", "tsne-scaling", "tsne-3d"),
     *("gradcam-resnet50", "gradcam-vgg16", "gradcam-memory"),
     *("explain-resnet50", "explain-vgg16", "occlusion-resnet50", "occlusion-vgg16"),
+    *("set-gradcam-lite0", "set-memory", "set-resume", "insertion-deletion"),
 )
 Result = dict[str, Any]
 
@@ -128,6 +129,8 @@ def _peers(result: Result, versions: dict[str, str]) -> str:
     names = ["umap-learn", "numba"]
     if _explains(result):
         names = ["torch", "grad-cam", "captum", "torchcam"]
+    elif "pillow" in versions:
+        names = ["torch", "pillow"]
     elif "t-SNE" in result["title"]:
         names = ["openTSNE", "scikit-learn"]
     return ", ".join(f"{name} {versions.get(name)}" for name in names)

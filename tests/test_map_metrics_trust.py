@@ -78,6 +78,7 @@ def test_tables_can_be_put_together_and_noise_is_the_last_line(table: maps.Trust
 def test_the_settings_tell_how_it_was_measured(table: maps.Trust) -> None:
     assert table.settings["steps"] == 4
     assert table.settings["images"] == 3
+    assert table.settings["insertion_baseline"] == "blur"
     assert 0 <= table.settings["score_change"] < 1
 
 
@@ -91,7 +92,7 @@ def test_the_table_comes_back_from_text(table: maps.Trust) -> None:
 def test_what_is_unknown_is_null() -> None:
     nan = float("nan")
     row = maps.TrustRow("cam", "change", nan, nan, nan, 0, 4, "lower")
-    table = maps.Trust((row,))
+    table = maps.Trust((row,), {"score_change": nan})
     assert json.loads(table.to_json())["rows"][0]["value"] is None
     again = maps.Trust.from_json(table.to_json())
     assert again == table
@@ -150,6 +151,14 @@ def test_several_targets_and_one_image() -> None:
     found = maps.trust(BUILD(), networks.images(BUILD, 1), target="top2", **FEW)
     assert found.settings["targets"] == 2
     assert found["gradcam", "insertion"].total == 1
+
+
+def test_a_baseline_that_is_an_image_is_told_by_its_kind() -> None:
+    found = maps.trust(
+        BUILD(), networks.images(BUILD, 1), measures=["deletion"], steps=2,
+        deletion_baseline=torch.zeros(3, 24, 24),
+    )  # fmt: skip
+    assert maps.Trust.from_json(found.to_json()).settings["deletion_baseline"] == "Tensor"
 
 
 def test_a_function_has_no_weights_to_make_random() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import threading
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from fastxai.errors import (
     ModelError,
     StorageError,
 )
-from fastxai.image_sets import dispatch, store, worker
+from fastxai.image_sets import dispatch, memory, store, worker
 
 N, BATCH = 14, 3  # five batches, the last of two images
 METHODS = {"gradcam": {}, "smoothgrad": {"n_samples": 2}, "rise": {"n_masks": 10}}
@@ -219,6 +220,15 @@ def test_a_worker_keeps_few_models() -> None:
     finally:
         worker._RUNS.clear()
         worker._RUNS.update(before)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator of glibc")
+@pytest.mark.parametrize(("setting", "ours"), [("65536", True), ("1000000", False)])
+def test_the_allocator_is_left_as_the_user_set_it_but_not_as_dask_does(
+    monkeypatch: pytest.MonkeyPatch, setting: str, ours: bool
+) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", setting)
+    assert (memory._glibc() is not None) == ours
 
 
 # --- what is refused, before the work and during it --------------------------------------

@@ -17,9 +17,12 @@ import killed_sets
 import numpy as np
 import pytest
 from killed_sets import parts
+from PIL import Image
 from small_sets import digests
+from small_sets import images as small_images
 
 import fastxai
+from fastxai import _cli_explain_set, cli
 
 _HERE = Path(__file__).resolve().parent
 _PATIENCE = 60  # seconds for what takes three
@@ -173,3 +176,36 @@ def test_killed_and_interrupted_a_run_continues_to_the_same_bytes(
     shutil.copytree(story.out, tmp_path / "run")
     killed_sets.run(tmp_path / "run")
     assert digests(tmp_path / "run") == expected
+
+
+# --- the command ---------------------------------------------------------------------------
+
+
+def command(photos: Path, out: Path) -> list[str]:
+    words = ["explain", str(photos), "--model", "killed_sets:stuck_net", "--out", str(out)]
+    return [*words, "--preprocess", "size=16,crop=1", "--batch-size", str(killed_sets.BATCH)]
+
+
+def test_the_command_ends_at_ctrl_c_says_how_to_go_on_and_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "run"
+    photos.mkdir()
+    for i, pixels in enumerate(small_images(killed_sets.N)):
+        Image.fromarray((pixels * 255).astype(np.uint8).transpose(1, 2, 0)).save(
+            photos / f"{i}.png"
+        )
+    program = "import sys; from fastxai import cli; sys.exit(cli.run(sys.argv[1:]))"
+    process = start("-c", program, *command(photos, out), "--threads", "1")
+    wait_for(lambda: parts(out))
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=_PATIENCE)[1]
+    assert process.returncode == 128 + signal.SIGINT
+    assert f"the same command continues {out}" in said
+    assert fastxai.open_results(out).done == killed_sets.BATCH
+    monkeypatch.setenv("FASTXAI_TEST_STUCK_AFTER", "1000")
+    monkeypatch.syspath_prepend(str(_HERE))
+    monkeypatch.setattr(_cli_explain_set, "draw_sheets", lambda *_: [])  # takes its time
+    for folder in (out, tmp_path / "again"):
+        assert cli.run([*command(photos, folder), "--threads", "1", "--quiet"]) == 0
+    assert digests(out) == digests(tmp_path / "again")

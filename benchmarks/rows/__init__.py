@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..harness import Bench
-from . import embedding, explain, kernels, neighbours, stages, tsne, tsne_parts
+from . import embedding, explain, image_sets, kernels, neighbours, stages, tsne, tsne_parts
 
 Measure = Callable[[Bench], dict[str, Any]]
 
@@ -23,6 +23,7 @@ class Row:
     minutes: tuple[float, float]
     quick: bool = True
     explains: bool = False  # both sides in the environment of the explanation peers
+    plain: bool = False  # the other side is torch alone, in our environment
 
 
 _EXPLAINED = "8 photos of 224×224"
@@ -30,6 +31,10 @@ _EXPLAINED = "8 photos of 224×224"
 
 def _explains(name: str, title: str, measure: Measure, minutes: tuple[float, float]) -> Row:
     return Row(name, title, measure, minutes, quick=False, explains=True)
+
+
+def _sets(name: str, title: str, measure: Measure, minutes: tuple[float, float]) -> Row:
+    return Row(name, title, measure, minutes, quick=False, plain=True)
 
 
 ROWS = (
@@ -140,4 +145,13 @@ ROWS = (
         explain.agreement,
         (0.5, 0.5),
     ),
+    _sets(
+        "set-gradcam-lite0",
+        "Grad-CAM of a folder of JPEG crops, EfficientNet-Lite0, against loader and plain forward",
+        image_sets.gradcam,
+        (4.5, 7),
+    ),
+    _sets("set-memory", "an image set's peak memory", image_sets.memory, (1, 1)),
+    _sets("set-resume", "start of a run that is 90% done", image_sets.resume, (1, 1)),
+    _sets("insertion-deletion", "insertion and deletion curves", image_sets.curves, (1, 2)),
 )

@@ -99,8 +99,8 @@ class Dispatch:
             if different:
                 raise InvalidInputError(
                     f"the worker {address} would give other bits than this process: "
-                    f"{', '.join(different)}; start its like with the same packages on the same "
-                    "kind of machine, or without it"
+                    f"{', '.join(different)}; give workers the same packages on the same kind of "
+                    "machine, or do without this one"
                 )
         self._run(workers, worker.receive, self._name, self._setup)
 
@@ -133,8 +133,8 @@ class Dispatch:
         if now - self._last_seen > _PATIENCE:
             raise FastxaiError(
                 f"the scheduler {self._address} has had no worker for {_PATIENCE:.0f} s; what is "
-                "written so far is whole: start workers, dask worker {0}, and the same again to "
-                "continue".replace("{0}", self._address)
+                f"written so far is whole: start workers, dask worker {self._address}, and the "
+                "same again to continue"
             )
         if now - self._last_seen > _TOLD_AFTER and not self._told:
             self._told = True

@@ -16,7 +16,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _NEVER = 2**31 - 1
 # What glibc arrives at by itself as soon as something as large was freed.
 _USUAL_MMAP = 32 * 2**20
-_SET_BY_THE_USER = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+_TRIM = "MALLOC_TRIM_THRESHOLD_"
+_SET_BY_THE_USER = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", _TRIM)
+_SET_BY_DASK = "65536"  # what its workers find in _TRIM, unasked
 
 
 def kept_memory() -> AbstractContextManager[None]:
@@ -45,13 +47,14 @@ def _kept() -> Iterator[None]:
         yield
     finally:
         libc.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP)
-        libc.mallopt(_TRIM_THRESHOLD, 2 * _USUAL_MMAP)
+        libc.mallopt(_TRIM_THRESHOLD, int(os.environ.get(_TRIM, 2 * _USUAL_MMAP)))
         libc.malloc_trim(0)
 
 
 def _glibc() -> Any:
     """The C library, if it is glibc and its allocator is as it came."""
-    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _SET_BY_THE_USER):
+    own = [name for name in _SET_BY_THE_USER if name in os.environ]
+    if platform.libc_ver()[0] != "glibc" or (own and not _is_dask_worker(own)):
         return None
     try:
         libc = ctypes.CDLL(None)
@@ -60,3 +63,7 @@ def _glibc() -> Any:
     except (OSError, AttributeError):
         return None
     return libc
+
+
+def _is_dask_worker(own: list[str]) -> bool:
+    return own == [_TRIM] and os.environ[_TRIM] == _SET_BY_DASK

@@ -97,10 +97,10 @@ class Results:
 
         return polars.from_arrow(self._arrow())
 
-    def _arrow(self) -> Any:
+    def _arrow(self, columns: Sequence[str] | None = None) -> Any:
         from .table import read_table
 
-        return read_table(self.path, self.manifest.layout)
+        return read_table(self.path, self.manifest.layout, columns)
 
     # --- the maps ------------------------------------------------------------------------
 
@@ -261,7 +261,9 @@ class Results:
 
     def problems(self) -> list[str]:
         """A line for what failed, and one for each method some of whose maps are not ok."""
-        table, lines = self.table, []
+        # Some columns: a run whose memory is bounded asks this at its end.
+        wanted = ["status", "reason", *(f"{name}_status" for name in self.methods)]
+        table, lines = self._arrow(wanted).to_pandas(), []
         failed = int((table["status"] == "failed").sum())
         if failed:
             reason = table.loc[table["status"] == "failed", "reason"].iloc[0]

@@ -68,14 +68,16 @@ def to_bytes(columns: dict[str, list[Any]], wanted: pa.Schema) -> bytes:
     return buffer.getvalue()
 
 
-def read_table(folder: Path, layout: Layout) -> pa.Table:
-    """The rows that are there, of a run that is complete or not."""
+def read_table(folder: Path, layout: Layout, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows that are there, of a run that is complete or not; all columns, or some."""
+    chosen = None if columns is None else list(columns)
     if (folder / TABLE).exists():
-        return parquet.read_table(folder / TABLE)
+        return parquet.read_table(folder / TABLE, columns=chosen)
     scaled = any(array["dtype"] == "float16" for array in layout.arrays.values())
     empty = schema(layout.maps, layout.single, scaled).empty_table()
+    empty = empty if chosen is None else empty.select(chosen)
     parts = sorted((folder / PARTS).glob("part-*.parquet"))
-    return pa.concat_tables([empty, *(parquet.read_table(part) for part in parts)])
+    return pa.concat_tables([empty, *(parquet.read_table(p, columns=chosen) for p in parts)])
 
 
 def join(parts: Sequence[Path], to: Path) -> None:
@@ -93,5 +95,5 @@ def join(parts: Sequence[Path], to: Path) -> None:
                 writer.close()
 
 
-def _groups(parts: Sequence[Path], size: int = 512) -> list[Sequence[Path]]:
+def _groups(parts: Sequence[Path], size: int = 128) -> list[Sequence[Path]]:
     return [parts[start : start + size] for start in range(0, len(parts), size)]

@@ -89,6 +89,7 @@ class _Run:
         from ..progress import silenced
         from .chunk import compute
         from .loader import prefetch
+        from .memory import kept_memory
 
         self.load()
         source: Source
@@ -103,7 +104,7 @@ class _Run:
             prefetch(source, [(batch.k, 0, len(source))], readers) as loaded,
         ):
             samples = next(iter(loaded))[1]
-        with _EXPLAINING, silenced():
+        with _EXPLAINING, silenced(), kept_memory():
             batch = batch.read(samples, setup.names)
             found = compute(setup.job, setup.layout, self.network, batch)
         unread = ((batch.first + i, s.reason) for i, s in enumerate(samples) if s.reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +12,11 @@ from ..errors import InvalidInputError
 from ._estimate import Estimate
 from ._map_curves import insertion_deletion
 from ._map_randomisation import STAGES, check_randomisation, randomised
-from ._map_reading import per_pixel
+from ._map_reading import check_channels, per_pixel
 from ._map_regions import evidence_share, pointing_game
 from ._map_result import MapMeasure
 from ._map_stability import DRAWS, NOISE, check_stability, under_noise
-from ._map_trust import Trust, TrustRow
+from ._map_trust import RANDOM, Trust, TrustRow
 
 if TYPE_CHECKING:
     from ._map_models import Asked
@@ -31,7 +30,6 @@ MEASURES = (
     "stability",
 )
 _CURVES, _REGIONS = MEASURES[:2], MEASURES[2:4]
-RANDOM = "random"  # the row of maps of noise
 
 
 def trust(
@@ -100,7 +98,7 @@ def trust(
     Raises
     ------
     InvalidInputError
-        If an option can not be worked with; no map was computed then.
+        If an option can not be worked with.
 
     Examples
     --------
@@ -115,10 +113,16 @@ def trust(
     check_flag("random", random)
     check_whole("steps", steps, 1)
     check_number("tolerance", tolerance, 0)
+    check_channels(channels)
     check_randomisation(stages, random_state)
     check_stability(noise, draws, random_state)
+    from ..explain.black_box.baselines import check_baseline
+    from ..explain.black_box.perturbed import check_score
     from ._map_models import Asked
 
+    check_score(score)
+    for baseline in (insertion_baseline, deletion_baseline):
+        check_baseline(baseline)
     curves = {"steps": steps, "score": score, "insertion_baseline": insertion_baseline}
     curves |= {"deletion_baseline": deletion_baseline, "channels": channels}
     asked = Asked(model, images, methods, target, layer, options)
@@ -128,6 +132,7 @@ def trust(
     if wanted & set(_REGIONS):
         table.add_regions(wanted, boxes, masks, tolerance, channels)
     settings = {"steps": steps, "score": score, "tolerance": tolerance, "channels": channels}
+    settings |= {name: _told(curves[name]) for name in curves if name.endswith("baseline")}
     if "randomisation" in wanted:
         table.add_randomisation(stages, random_state)
     if "stability" in wanted:
@@ -135,6 +140,11 @@ def trust(
     settings |= {"stages": stages, "noise": noise, "draws": draws, "random_state": random_state}
     settings |= {"images": table.total, "targets": int(asked.explanations.classes.shape[1])}
     return Trust(tuple(table.sorted()), settings)
+
+
+def _told(baseline: Any) -> Any:
+    """A baseline as it can be written down."""
+    return baseline if isinstance(baseline, (str, int, float)) else type(baseline).__name__
 
 
 def _wanted(measures: Collection[str] | None, model: Any, places: bool) -> set[str]:
@@ -161,28 +171,16 @@ def _has_weights(model: Any) -> bool:
     return callable(parameters) and next(iter(parameters()), None) is not None
 
 
-@dataclass(frozen=True)
-class _Column:
-    """Which values of a measure are good, and its place in the table."""
-
-    better: str
-    place: int
-
-
-_COLUMNS = {
-    name: _Column(better, place)
-    for place, (name, better) in enumerate(
-        {
-            "insertion": "higher",
-            "deletion": "lower",
-            "pointing_game": "higher",
-            "evidence_share": "higher",
-            "randomisation": "lower",
-            "randomisation_signed": "lower",
-            "stability": "higher",
-            "change": "lower",
-        }.items()
-    )
+# Which values of each figure are good, in the order of the table.
+_BETTER = {
+    "insertion": "higher",
+    "deletion": "lower",
+    "pointing_game": "higher",
+    "evidence_share": "higher",
+    "randomisation": "lower",
+    "randomisation_signed": "lower",
+    "stability": "higher",
+    "change": "lower",
 }
 
 
@@ -196,9 +194,9 @@ class _Table:
 
     def sorted(self) -> list[TrustRow]:
         """Method by method, in the order in which they were asked for."""
-        order = [*self._asked.originals, RANDOM]
+        methods, figures = [*self._asked.originals, RANDOM], list(_BETTER)
         return sorted(
-            self._rows, key=lambda row: (order.index(row.method), _COLUMNS[row.measure].place)
+            self._rows, key=lambda row: (methods.index(row.method), figures.index(row.measure))
         )
 
     def add_curves(self, wanted: set[str], options: Mapping[str, Any]) -> None:
@@ -247,10 +245,8 @@ class _Table:
         return moved
 
     def _add(self, method: str, measure: str, found: Estimate, n: int) -> None:
-        better = _COLUMNS[measure].better
-        self._rows.append(
-            TrustRow(method, measure, found.value, found.low, found.high, n, self.total, better)
-        )
+        numbers = (found.value, found.low, found.high)
+        self._rows.append(TrustRow(method, measure, *numbers, n, self.total, _BETTER[measure]))
 
     def _noise(self, random_state: int) -> Any:
         """Maps (N, K, *spatial) of uniform noise, each image's its own."""

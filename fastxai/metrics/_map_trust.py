@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import InvalidInputError
 from ._estimate import Estimate
 
+RANDOM = "random"  # the row of maps of noise
 _VERSION = 1
 _SIGNS = {"higher": "↑", "lower": "↓"}
 
@@ -73,8 +74,9 @@ class Trust:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Names of the methods, in the order in which they were asked for."""
-        return tuple(dict.fromkeys(row.method for row in self.rows))
+        """Names of the methods, in the order in which they were asked for; noise is the last."""
+        names = dict.fromkeys(row.method for row in self.rows)
+        return tuple(sorted(names, key=RANDOM.__eq__))
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -135,7 +137,8 @@ class Trust:
     def to_json(self) -> str:
         """The table as JSON text; NaN is null, numbers are exact."""
         rows = [{k: _or_null(v) for k, v in asdict(row).items()} for row in self.rows]
-        given = {"version": _VERSION, "settings": dict(self.settings), "rows": rows}
+        settings = {name: _or_null(value) for name, value in self.settings.items()}
+        given = {"version": _VERSION, "settings": settings, "rows": rows}
         return json.dumps(given, indent=1, allow_nan=False)
 
     @classmethod

@@ -67,7 +67,8 @@ def find_photos(folder: str) -> list[str]:
             + (f": there are files ending in {there}" if there else "")
             + "; photos end in .jpg, .png, .webp or what else Pillow knows"
         )
-    return sorted(found, key=lambda path: os.path.relpath(path, root).split(os.sep))
+    # Folder by folder, as lists of their parts would be sorted, in less time than listing took.
+    return sorted(found, key=lambda path: path.replace(os.sep, "\0"))
 
 
 def _files(folder: str, above: tuple[tuple[int, int], ...], closed: list[str]) -> Iterator[str]:
