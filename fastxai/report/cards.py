@@ -49,9 +49,7 @@ def _each(parts: Any) -> Any:
 def _words(results: Results, row: int) -> tuple[str, str, str, str]:
     line = results.table.loc[row]
     predicted = line["predicted"]
-    said = (
-        "" if predicted is None or predicted != predicted else class_name(results, int(predicted))
-    )
+    said = "" if _missing(predicted) else class_name(results, int(predicted))
     truth = line["label_class"]
     true = "" if _missing(truth) else class_name(results, int(truth))
     return said, f"{line['score']:.2f}", true, file_of(results, row)
