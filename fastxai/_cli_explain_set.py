@@ -14,6 +14,7 @@ import click
 
 from . import _interrupt
 from ._cli_shared import PICTURES, save_picture
+from .errors import InvalidInputError
 
 _TABLES = (".csv", ".tsv", ".parquet", ".pq", ".npy")
 _ROWS = 10  # images of a sheet
@@ -72,7 +73,11 @@ def explain_set(
             verbose=not quiet,
             **options,
         )
-        sheets = draw_sheets(results, quiet)
+        sheets = []
+        try:
+            sheets = draw_sheets(results, quiet)
+        except InvalidInputError as error:  # too many classes for a sheet, no pictures to show
+            click.echo(f"no sheets: {error}", err=True)
     if not quiet:
         for line in summary(results):
             click.echo(line, err=True)
@@ -101,8 +106,9 @@ def read_set_target(text: str | None) -> Any:
     text = text.strip()
     if text.lower() == "label" or re.fullmatch(r"top\d+|[+-]\d+", text.lower()):
         return text.lower()
-    parts = [part.strip() for part in text.split(",")]
-    found = [int(part) if part.isdigit() else part for part in parts]
+    if not re.fullmatch(r"[0-9]+(\s*,\s*[0-9]+)*", text):
+        return text  # names, which are known when the network is
+    found = [int(part) for part in text.split(",")]
     return found[0] if len(found) == 1 else [found]
 
 

@@ -78,10 +78,8 @@ def _put_to_the_test(
         return
     try:
         network = network_of(results, spec, weights)
+        trust_of(results, network, sample=sample, random_state=seed, verbose=not quiet)
     except InvalidInputError as error:
-        if must or spec is not None:
+        if must:
             raise
-        if not quiet:
-            click.echo(f"the maps are not put to the test: {error}", err=True)
-        return
-    trust_of(results, network, sample=sample, random_state=seed, verbose=not quiet)
+        click.echo(f"the maps are not put to the test: {error}", err=True)

@@ -17,6 +17,11 @@ from fastxai.metrics import maps  # noqa: E402
 RNG = np.random.default_rng(3)
 
 
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    torch.manual_seed(0)
+
+
 def loop(
     score: Any, image: Any, order: Any, baseline: Any, steps: int, insert: bool
 ) -> list[float]:

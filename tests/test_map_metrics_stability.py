@@ -17,6 +17,13 @@ from fastxai.metrics._map_result import rank_correlation  # noqa: E402
 from fastxai.metrics._map_stability import relative_change  # noqa: E402
 
 RNG = np.random.default_rng(6)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    torch.manual_seed(0)
+
+
 BUILD = networks.plain_cnn
 
 

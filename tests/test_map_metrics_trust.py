@@ -18,6 +18,13 @@ from fastxai.metrics import maps  # noqa: E402
 from fastxai.metrics._map_result import over_set  # noqa: E402
 
 RNG = np.random.default_rng(7)
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    torch.manual_seed(0)
+
+
 BUILD = networks.plain_cnn
 BOXES = [[4, 4, 16, 16]] * 3
 FEW = {"steps": 4, "stages": 2, "draws": 1}

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,15 +40,28 @@ def expected(whole: Any) -> dict[str, str]:
     return digests(whole.path)
 
 
+_started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    yield
+    for process in _started:
+        if process.poll() is None:
+            process.kill()
+
+
 def start(*words: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(_HERE.parent), str(_HERE.parent / "kernels"), str(_HERE)])
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )
+    _started.append(process)
+    return process
 
 
 def begin(out: Path) -> subprocess.Popen[str]:

@@ -183,6 +183,9 @@ def embed_maps(
     """
     check_whole("grid", grid, 2)
     check_whole("n_neighbors", n_neighbors, 2)
+    if "n_components" in options:
+        raise InvalidInputError("n_components: maps are embedded in the plane; leave it out")
+    umap = UMAP(random_state=random_state, **options)
     if not isinstance(results, Results):
         results = open_results(results)
     name = results.method(method)
@@ -199,7 +202,7 @@ def embed_maps(
             f"{len(wanted)} {name} maps of {class_name(results, chosen)} hold evidence, and "
             f"{_FEWEST} at least are needed: choose another class or method"
         )
-    kind, embedding = _arranged(features, n_neighbors, random_state, options)
+    kind, embedding = _arranged(features, umap, n_neighbors)
     table = results.table.loc[wanted]
     return MapEmbedding(
         embedding=embedding,
@@ -267,11 +270,10 @@ def _class(results: Results, found: dict[int, list[int]], target: int | str | No
 
 
 def _arranged(
-    features: NDArray[np.float32], n_neighbors: int, seed: Any, options: dict[str, Any]
+    features: NDArray[np.float32], umap: UMAP, n_neighbors: int
 ) -> tuple[str, NDArray[np.float32]]:
     """How the maps were laid out in the plane, and where they lie."""
     if len(features) < _FEW:
         return "PCA", np.asarray(PCA(2).fit_transform(features), np.float32)
-    count = min(n_neighbors, len(features))
-    umap = UMAP(n_neighbors=count, random_state=seed, **options)
+    umap.n_neighbors = min(n_neighbors, len(features) - 1)
     return "UMAP", np.asarray(umap.fit_transform(features), np.float32)

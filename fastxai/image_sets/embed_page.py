@@ -64,7 +64,7 @@ def _about(found: MapEmbedding, pictures: int) -> str:
 def _groups(found: MapEmbedding) -> list[list[str]]:
     """Name and colour of each group; the last is of points without one."""
     inks = inks_of(found)
-    known = [[name, to_hex(c)] for name, c in zip(inks.names, inks.colours, strict=True)]
+    known = [[name, to_hex(c)] for name, c in zip(inks.names, inks.colours, strict=False)]
     return [*known, ["no group", to_hex(inks.of_points()[0] if not known else (0.74,) * 3)]]
 
 

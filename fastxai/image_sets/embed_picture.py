@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .embed import MapEmbedding
 
-MARKERS = {True: ("o", "right"), False: ("X", "wrong"), None: (".", "no label")}
+MARKERS = {True: ("o", "right"), False: ("X", "wrong"), None: ("o", "no label")}
 _POINTS = 8  # at least so many on average a region
 _MEAN_OF = 256  # maps of a region, drawn at random
 _INCH, _GAP = 1.1, 0.1  # inches of a small picture, and between two
@@ -138,11 +138,11 @@ def _points(axes: Axes, found: MapEmbedding, inks: ClassInks) -> None:
             found.embedding[some, 0],
             found.embedding[some, 1],
             s=size * (1.4 if truth is False else 1.0),
-            c=colours[some],
+            facecolors="white" if truth is None else colours[some],
+            edgecolors=colours[some] if truth is None else "white",
             marker=marker,
             alpha=0.8,
-            linewidths=0.4,
-            edgecolors="white",
+            linewidths=1.2 if truth is None else 0.4,
             rasterized=True,
         )
 
@@ -166,15 +166,22 @@ def _legend(axes: Axes, found: MapEmbedding, inks: ClassInks) -> None:
     from matplotlib.lines import Line2D
 
     look: dict[str, Any] = {"linestyle": "", "markersize": 6, "markeredgewidth": 0}
+    ring = {**look, "markerfacecolor": "white", "markeredgewidth": 1.2}
     counts = Counter(inks.codes.tolist())
     spots = [
         Line2D([], [], marker="s", color=colour, label=_of(name, counts[k]), **look)
-        for k, (name, colour) in enumerate(zip(inks.names, inks.colours, strict=True))
+        for k, (name, colour) in enumerate(zip(inks.names, inks.colours, strict=False))
     ]
     truths = Counter(found.correct)
     if set(truths) != {None}:
         spots += [
-            Line2D([], [], marker=marker, color=canvas.FAINT, label=_of(word, truths[one]), **look)
+            Line2D(
+                *([], []),
+                marker=marker,
+                color=canvas.FAINT,
+                label=_of(word, truths[one]),
+                **(ring if one is None else look),
+            )
             for one, (marker, word) in MARKERS.items()
             if truths[one]
         ]

@@ -173,6 +173,8 @@ def _check(
 
 def _tell_start(plan: Plan, todo: list[int], progress: Progress) -> None:
     layout = plan.layout
+    if not todo:
+        progress.say(f"all {layout.n:,} images were done")
     if len(todo) < layout.chunks and todo:
         left = sum(stop - start for start, stop in map(layout.span, todo))
         progress.say(f"{layout.n - left:,} of {layout.n:,} images were done: the rest follows")

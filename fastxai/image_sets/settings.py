@@ -6,6 +6,7 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from torch import nn
 from .. import __version__
 from ..errors import InvalidInputError
 from ..explain.model import place_of
+
+_FILES = ("pillow", "pyarrow", "zarr", "numcodecs")  # what reads photos and writes chunks
 
 
 def described(value: Any) -> Any:
@@ -77,9 +80,12 @@ def versions_of(device: torch.device | str | None) -> dict[str, str]:
         kind = f"{kind} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     return {
         "fastxai": __version__,
+        "python": ".".join(platform.python_version_tuple()[:2]),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
+        **{name: version(name) for name in _FILES},
         "device": kind,
+        "matmul precision": torch.get_float32_matmul_precision(),
     }
 
 

@@ -29,8 +29,11 @@ def read_target(
     if target is None or isinstance(target, (int, np.integer)):
         return (None if target is None else int(target)), None
     if isinstance(target, str):
-        known = _SAID.fullmatch(target.lower())
-        return (target.lower() if known else _named(target, names)), None
+        if _SAID.fullmatch(target.lower()):
+            return target.lower(), None
+        if "," not in target or class_of(target, names) >= 0:  # of names that hold a comma
+            return _named(target, names), None
+        target = [[_number(part.strip()) for part in target.split(",")]]
     if callable(target):
         raise InvalidInputError(
             "target= is a function, which a set can not write down: use fastxai.explain"
@@ -44,6 +47,10 @@ def read_target(
             "for the same classes of every image"
         )
     return None, array
+
+
+def _number(text: str) -> int | str:
+    return int(text) if re.fullmatch("[0-9]+", text) else text
 
 
 def _named(target: Any, names: Sequence[str] | None) -> int:

@@ -142,20 +142,9 @@ def _unpickled(content: bytes, what: str) -> Any:
 
 def versions(device: str | None) -> dict[str, str]:
     """What gives this process the bits that it gives."""
-    import platform
-    from importlib.metadata import version
-
-    import torch
-
     from .settings import versions_of
 
-    packages = ("pillow", "pyarrow", "zarr", "numcodecs")
-    return {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        **versions_of(device),
-        **{name: version(name) for name in packages},
-        "matmul precision": torch.get_float32_matmul_precision(),
-    }
+    return versions_of(device)
 
 
 def receive(run: str, content: bytes) -> None:

@@ -11,6 +11,7 @@ from ..._warn import warn
 from ...errors import InvalidInputError
 from ...explain.networks.reading import NO_PHOTOS
 
+_RUN = "maps.zarr"  # in the folder of an explained set
 _LISTED = 5
 
 
@@ -83,6 +84,8 @@ def _files(folder: str, above: tuple[tuple[int, int], ...], closed: list[str]) -
     except OSError:
         closed.append(folder)
         return
+    if above and any(entry.name == _RUN for entry in entries):
+        return  # what an earlier run wrote, whose sheets are no photos
     for entry in entries:
         if _is_folder(entry):
             yield from _files(entry.path, (*above, here), closed)
