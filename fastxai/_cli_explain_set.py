@@ -147,7 +147,7 @@ def _sheet(results: Any, rows: list[int], title: str) -> Any:
     from .plot.contact import MOST_COLUMNS
 
     methods = results.methods[: MOST_COLUMNS - 1]
-    return results.contact_sheet(rows, methods=methods, title=f"{results.path.name}: {title}")
+    return results.contact_sheet(rows, methods=methods, title=f"The {title} images")
 
 
 def summary(results: Any) -> list[str]:

@@ -29,6 +29,9 @@ _SAMPLE = 32  # images on which the maps are put to the test
     "run only if it is named here",
 )
 @click.option("--weights", help="Its file of weights")
+@click.option(
+    "--reference", help="The group that others are compared with [training, or the largest]"
+)
 @click.option("--sample", type=click.IntRange(min=2), default=_SAMPLE, show_default=True,
               help="How many images the tests run on")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -40,6 +43,7 @@ def report(
     trust: bool | None,
     spec: str | None,
     weights: str | None,
+    reference: str | None,
     sample: int,
     seed: int,
     threads: int | None,
@@ -63,7 +67,7 @@ def report(
     with torch_set(threads, seed):
         if trust is not False:
             _put_to_the_test(results, spec, weights, sample, seed, trust is True, quiet)
-        page = pages.write(results, out)
+        page = pages.write(results, out, reference=reference, verbose=not quiet)
     click.echo(f"{page} ({time.perf_counter() - begun:.1f} s)", err=True)
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 from small_sets import CLASSES, images, small_net
 
 import fastxai
-from fastxai.errors import InvalidInputError
+from fastxai.errors import FastxaiWarning, InvalidInputError
 from fastxai.explain.networks.photos import Preprocess
 from fastxai.metrics.maps import Trust, TrustRow
-from fastxai.report.facts import difference
+from fastxai.report.facts import by_group, difference
 
 EVIL = '<script>alert("x")</script>'
 
@@ -196,6 +196,54 @@ def test_the_same_set_has_the_same_page(tmp_path: Path) -> None:
 def test_boxes_of_another_number_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="3 for 12 images"):
         fastxai.report.write(explained(tmp_path / "run"), boxes=[[0, 0, 4, 4]] * 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"trust": "auto"}, "trust= is a str"),
+        ({"reference": "nobody"}, "is no group; there are new, train"),
+        ({"path": "page.pdf"}, "unknown ending"),
+        ({"path": "nowhere/page.html"}, "there is no folder"),
+    ],
+    ids=["trust", "reference", "ending", "folder"],
+)
+def test_what_can_not_be_written_is_refused(
+    tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        fastxai.report.write(explained(tmp_path / "run"), **options)
+
+
+def test_damaged_figures_of_trust_are_told_and_left_out(tmp_path: Path) -> None:
+    results = explained(tmp_path / "run")
+    (results.path / "trust.json").write_text("{")
+    with pytest.warns(FastxaiWarning, match=r"trust\.json"):
+        assert "have not been put to the test" in page_of(results)
+
+
+@pytest.mark.parametrize(
+    ("names", "first"),
+    [
+        (["b", "a", "a"], "a"),
+        (["b", "c", "train"], "train"),
+        (["b", "as in training", "b"], "as in training"),
+    ],
+    ids=["the largest", "train", "called after training"],
+)
+def test_groups_are_compared_with(names: list[str], first: str) -> None:
+    import pandas as pd
+
+    table = pd.DataFrame({"group": names, "correct": [True] * 3, "score": [0.5] * 3})
+    assert by_group(table)[0].name == first
+
+
+def test_an_image_without_boxes_does_not_count(tmp_path: Path) -> None:
+    results = explained(tmp_path / "run")
+    boxes = [None, *[[[0, 0, 16, 16]]] * 11]
+    assert "<strong>100%</strong><span>of the evidence lies in the boxes" in page_of(
+        results, boxes=boxes
+    )
 
 
 def test_differences_have_newcombes_interval() -> None:

@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from html import escape
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -112,9 +113,9 @@ def _pictures(found: MapEmbedding, most: int) -> dict[int, str]:
     for first in range(0, len(points), size):
         some = points[first : first + size]
         images = _images(found, some)
-        for maps in maps_of(found, some):
-            for map, image, point in zip(maps, images, some.tolist(), strict=True):
-                uris[point] = _uri(_beside(map, image, signed, colours))
+        maps = chain.from_iterable(maps_of(found, some))
+        for map, image, point in zip(maps, images, some.tolist(), strict=True):
+            uris[point] = _uri(_beside(map, image, signed, colours))
     return uris
 
 

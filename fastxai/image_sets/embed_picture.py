@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .._checks import check_whole
 from ..plot import canvas, pictures
 from ..plot import names as naming
+from ..plot.colours import UNLABELLED
 from ..plot.inks import ClassInks, read_inks
 from ..plot.overlay import Shades, draw_image, draw_map, evidence_colours
 from .pooled import in_parts, two_sided
@@ -26,7 +27,10 @@ MARKERS = {True: ("o", "right"), False: ("X", "wrong"), None: ("o", "no label")}
 _POINTS = 8  # at least so many on average a region
 _MEAN_OF = 256  # maps of a region, drawn at random
 _INCH, _GAP = 1.1, 0.1  # inches of a small picture, and between two
-_ABOVE, _BELOW, _LOWEST = 0.42, 0.15, 4.6  # room for words; the least height of the figure
+_ABOVE, _BELOW, _LOWEST = 0.42, 0.15, 4.0  # room for words; the least height of the points
+_NAME = 0.19  # inches of a line that names a colour or a marker
+_LETTERS = 84  # of such a line
+_SHORT = 14  # letters of a group's name above a region
 _SEED = 0
 
 
@@ -54,10 +58,13 @@ def draw(found: MapEmbedding, path: str | Path | None, regions: int, title: str 
         path = check_output(path, (".png", ".pdf", ".svg"))
     parts = regions_of(found.embedding, regions)
     inks = inks_of(found)
-    figure, axes, panels = _sheet(found, len(parts))
+    spots = _spots(found, inks)
+    columns = _columns(spots)
+    figure, axes, panels = _sheet(found, len(parts), -(-len(spots) // columns))
     _points(axes, found, inks)
     canvas.set_title(axes, title or f"{found.method} maps of {found.title}")
-    _legend(axes, found, inks)
+    if spots:
+        _legend(axes, spots, columns)
     canvas.write_notes(axes, _notes(found))
     for number, (part, line) in enumerate(zip(parts, panels, strict=False), start=1):
         _fill(line, found, part, f"{number}  {_words(found, part)}")
@@ -93,14 +100,19 @@ def inks_of(found: MapEmbedding) -> ClassInks:
     return inks
 
 
-def _sheet(found: MapEmbedding, count: int) -> tuple[Figure, Axes, list[list[Axes]]]:
-    """A figure, the axes of the points, and three small axes for each region."""
+def _sheet(found: MapEmbedding, count: int, named: int) -> tuple[Figure, Axes, list[list[Axes]]]:
+    """A figure, the axes of the points, and three small axes for each region.
+
+    Below the points is room for so many lines that name colours and markers.
+    """
     flat = len(found.results.manifest.layout.image_shape) == 3
     columns = (1 + (count > 3)) if flat else 0
     lines = -(-count // columns) if columns else 0
     block = 3 * (_INCH + _GAP) + 2 * _GAP
     wide = canvas.SIDE + 4 * _GAP + columns * block
-    high = max(_LOWEST, lines * (_INCH + _ABOVE) + _BELOW)
+    under = 0.35 + _NAME * named
+    high = max(_LOWEST + under, lines * (_INCH + _ABOVE) + _BELOW)
+    room = (canvas.SIDE, high - 0.35 - under)
     figure: Any = canvas.MapFigure(figsize=(wide, high))
 
     def place(left: float, top: float, width: float, height: float) -> Any:
@@ -108,8 +120,8 @@ def _sheet(found: MapEmbedding, count: int) -> tuple[Figure, Axes, list[list[Axe
         box = (left / wide, 1 - (top + height) / high, width / wide, height / high)
         return figure.add_axes(box)
 
-    axes = place(_GAP, 0.35, canvas.SIDE, high - 1.05)
-    canvas.open_map(axes, None, _limits(found.embedding, canvas.SIDE / (high - 1.05)), 0)
+    axes = place(_GAP, 0.35, *room)
+    canvas.open_map(axes, None, _limits(found.embedding, room[0] / room[1]), 0)
     panels = []
     for number in range(count if columns else 0):
         line, column = number // columns, number % columns
@@ -134,12 +146,13 @@ def _points(axes: Axes, found: MapEmbedding, inks: ClassInks) -> None:
     for truth, (marker, _) in MARKERS.items():
         some = np.flatnonzero([one is truth for one in found.correct])
         some = np.random.default_rng(_SEED).permutation(some)
+        rim: Any = colours[some] if truth is None else "white"
         axes.scatter(
             found.embedding[some, 0],
             found.embedding[some, 1],
             s=size * (1.4 if truth is False else 1.0),
             facecolors="white" if truth is None else colours[some],
-            edgecolors=colours[some] if truth is None else "white",
+            edgecolors=rim,
             marker=marker,
             alpha=0.8,
             linewidths=1.2 if truth is None else 0.4,
@@ -161,46 +174,51 @@ def _number(axes: Axes, place: NDArray[np.float32], number: int) -> None:
     )
 
 
-def _legend(axes: Axes, found: MapEmbedding, inks: ClassInks) -> None:
-    """Groups by colour, right and wrong by marker, below the points."""
+def _spots(found: MapEmbedding, inks: ClassInks) -> list[Any]:
+    """What is to be named: groups by colour, right and wrong by marker."""
     from matplotlib.lines import Line2D
 
     look: dict[str, Any] = {"linestyle": "", "markersize": 6, "markeredgewidth": 0}
     ring = {**look, "markerfacecolor": "white", "markeredgewidth": 1.2}
-    counts = Counter(inks.codes.tolist())
-    spots = [
-        Line2D([], [], marker="s", color=colour, label=_of(name, counts[k]), **look)
-        for k, (name, colour) in enumerate(zip(inks.names, inks.colours, strict=False))
-    ]
-    truths = Counter(found.correct)
+
+    def spot(name: str, count: int, marker: str, colour: Any, how: dict[str, Any]) -> Any:
+        label = f"{naming.shorten(name)} ({count:,})"
+        return Line2D([], [], marker=marker, color=colour, label=label, **how)
+
+    counts, truths = Counter(inks.codes.tolist()), Counter(found.correct)
+    spots = [spot(name, counts[k], "s", inks.colours[k], look) for k, name in enumerate(inks.names)]
+    if spots and counts[-1]:
+        spots.append(spot("no group", counts[-1], "s", UNLABELLED, look))
     if set(truths) != {None}:
         spots += [
-            Line2D(
-                *([], []),
-                marker=marker,
-                color=canvas.FAINT,
-                label=_of(word, truths[one]),
-                **(ring if one is None else look),
-            )
+            spot(word, truths[one], marker, canvas.FAINT, ring if one is None else look)
             for one, (marker, word) in MARKERS.items()
             if truths[one]
         ]
-    if spots:
-        axes.legend(
-            handles=spots,
-            loc="upper left",
-            bbox_to_anchor=(-0.02, -0.04),
-            ncols=4,
-            frameon=False,
-            fontsize=8,
-            labelcolor=canvas.INK,
-            handletextpad=0.2,
-            columnspacing=1.0,
-        )
+    return spots
 
 
-def _of(name: str, count: int) -> str:
-    return f"{naming.shorten(name)} ({count:,})"
+def _columns(spots: list[Any]) -> int:
+    """How many of the names stand side by side."""
+    longest = max((len(spot.get_label()) for spot in spots), default=0)
+    return int(np.clip(_LETTERS // (longest + 6), 1, max(len(spots), 1)))
+
+
+def _legend(axes: Axes, spots: list[Any], columns: int) -> None:
+    """Names of colours and markers, below the points and the notes."""
+    inch = 1 / canvas.inches(axes)[1]
+    axes.legend(
+        handles=spots,
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -0.2 * inch),
+        ncols=columns,
+        frameon=False,
+        fontsize=8,
+        labelcolor=canvas.INK,
+        handletextpad=0.2,
+        columnspacing=1.0,
+        borderaxespad=0,
+    )
 
 
 def _notes(found: MapEmbedding) -> list[str]:
@@ -214,7 +232,9 @@ def _words(found: MapEmbedding, part: Region) -> str:
     counts = Counter(found.groups[i] for i in part.members if found.groups[i] is not None)
     total = len(part.members)
     for name, count in counts.most_common(2):
-        lines.append(f"{naming.shorten(str(name))[:14]} {round(100 * count / total)}%")
+        name = str(name)
+        name = name if len(name) <= _SHORT else f"{name[: _SHORT - 1].rstrip()}…"
+        lines.append(f"{name} {round(100 * count / total)}%")
     known = [found.correct[i] for i in part.members if found.correct[i] is not None]
     if known:
         lines.append(f"right {round(100 * sum(map(bool, known)) / len(known))}%")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,10 +31,14 @@ def pooled(
 def in_parts(
     results: Results, name: str, rows: NDArray[np.int64], places: NDArray[np.int64]
 ) -> Iterator[NDArray[np.float32]]:
-    """The maps of some images, of one target each, some at a time; magnitudes of channels."""
-    size = int(results.maps[name].chunks[0])
-    for first in range(0, len(rows), size):
-        some = slice(first, first + size)
+    """The maps of some images, of one target each, some at a time; magnitudes of channels.
+
+    Images that follow each other in a chunk of the disk come together: it is read once.
+    """
+    chunk = rows // int(results.maps[name].chunks[0])
+    starts = np.flatnonzero(np.diff(chunk, prepend=-1)).tolist()
+    for first, last in pairwise([*starts, len(rows)]):
+        some = slice(first, last)
         maps = results.take(rows[some], name)
         if not results.single:
             maps = maps[np.arange(len(maps)), places[some]]

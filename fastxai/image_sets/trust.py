@@ -108,7 +108,12 @@ def trust_of(
 def read_trust(path: Path) -> Trust | None:
     """The figures of a run, if its maps were put to the test."""
     file = path / TRUST
-    return Trust.from_json(file.read_text("utf-8")) if file.is_file() else None
+    if not file.is_file():
+        return None
+    try:
+        return Trust.from_json(file.read_bytes())
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{file}: {error}; fastxai report --trust makes it anew") from None
 
 
 def _some(results: Results, sample: int, seed: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..image_sets.pooled import in_parts, two_sided
 from ..image_sets.results import Results
+from ..plot.overlay import read_status
 from . import pictures
 from .facts import class_name, explained, file_of
 
@@ -24,6 +25,7 @@ class Card(NamedTuple):
     score: str
     truth: str
     file: str
+    note: str
 
 
 def cards(results: Results, name: str, rows: Sequence[int]) -> list[Card]:
@@ -36,7 +38,7 @@ def cards(results: Results, name: str, rows: Sequence[int]) -> list[Card]:
     shown = results.pictures(places)
     overlays = [pictures.overlaid(p, m, signed) for p, m in zip(shown, _each(maps), strict=True)]
     return [
-        Card(pictures.thumbnail(picture), overlay, *_words(results, row))
+        Card(pictures.thumbnail(picture), overlay, *_words(results, name, row))
         for picture, overlay, row in zip(shown, overlays, rows, strict=True)
     ]
 
@@ -46,13 +48,15 @@ def _each(parts: Any) -> Any:
         yield from part
 
 
-def _words(results: Results, row: int) -> tuple[str, str, str, str]:
+def _words(results: Results, name: str, row: int) -> tuple[str, ...]:
     line = results.table.loc[row]
     predicted = line["predicted"]
     said = "" if _missing(predicted) else class_name(results, int(predicted))
     truth = line["label_class"]
+    status = line[f"{name}_status"]
+    note = read_status(status if results.single else status[0], np.ones(1))
     true = "" if _missing(truth) else class_name(results, int(truth))
-    return said, f"{line['score']:.2f}", true, file_of(results, row)
+    return said, f"{line['score']:.2f}", true, file_of(results, row), note
 
 
 def _missing(value: Any) -> bool:

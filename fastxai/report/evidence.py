@@ -68,7 +68,7 @@ class Evidence:
             parts.append(_shares(maps))
             if boxes is not None:
                 some = [boxes[int(row)] for row in rows[start : start + len(maps)]]
-                inside.append(evidence_share(maps, some).values)
+                inside.append(_inside(maps, some))
             start += len(maps)
         self._maps = np.concatenate(parts)
         self._inside = np.concatenate(inside) if inside else None
@@ -90,6 +90,15 @@ class Evidence:
         if not self.results.single:
             column = column.map(lambda values: np.nan if values is None else values[0])
         return _mean(column.to_numpy(np.float64), 0, 1)
+
+
+def _inside(maps: NDArray[np.float32], boxes: list[Any]) -> NDArray[np.float64]:
+    """The share of each map's evidence in its boxes; NaN for images without one."""
+    given = [i for i, some in enumerate(boxes) if some is not None and len(some)]
+    found = np.full(len(maps), np.nan)
+    if given:
+        found[given] = evidence_share(maps[given], [boxes[i] for i in given]).values
+    return found
 
 
 def _mean(values: NDArray[np.float64], low: float, high: float) -> Estimate | None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidInputError
 from ..image_sets.results import Results
 from ..metrics._estimate import Estimate
 from ..metrics._map_result import over_set
@@ -75,13 +76,41 @@ def by_class(results: Results, table: Any) -> list[Facts]:
     counts = table[column].dropna().value_counts()
     # Of equally common ones the lower class first, the same every time.
     order = sorted(counts.index, key=lambda k: (-int(counts[k]), int(k)))
-    return [facts(class_name(results, int(k)), table[table[column] == k]) for k in order]
+    parts = dict(iter(table.groupby(column)))
+    return [facts(class_name(results, int(k)), parts[k]) for k in order]
 
 
-def by_group(table: Any) -> list[Facts]:
-    """Of each group, in the order of their names, training first."""
-    names = sorted(table["group"].dropna().unique(), key=lambda name: (name != "train", name))
-    return [facts(str(name), table[table["group"] == name]) for name in names]
+def by_group(table: Any, reference: str | None = None) -> list[Facts]:
+    """Of each group, first the one that others are compared with, then by their names.
+
+    That is the one asked for, else one that is called after training, else the largest.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such group.
+    """
+    parts = {str(name): part for name, part in table.groupby("group")}
+    if reference is not None and reference not in parts:
+        raise InvalidInputError(
+            f"reference={reference!r} is no group; there are {', '.join(sorted(parts))}"
+        )
+
+    def place(name: str) -> tuple[Any, ...]:
+        return name != reference, name != "train", "train" not in name.lower(), -len(parts[name])
+
+    first = min(parts, key=lambda name: (place(name), name), default=None)
+    return [facts(name, parts[name]) for name in sorted(parts, key=lambda n: (n != first, n))]
+
+
+def accuracies(table: Any) -> dict[int, Estimate]:
+    """The share that is right of each class."""
+    column = class_column(table)
+    known = table[[column, "correct"]].dropna()
+    return {
+        int(k): over_set(some.to_numpy(np.float64), 0, 1)
+        for k, some in known.groupby(column)["correct"]
+    }
 
 
 def class_name(results: Results, k: int) -> str:
@@ -103,7 +132,8 @@ def failures(results: Results) -> list[Failure]:
 def file_of(results: Results, row: int) -> str:
     """The file of an image, or its number."""
     path = results.table["path"].get(row)
-    return str(Path(path).name) if isinstance(path, str) and path else f"image {row}"
+    # With its folder: the names alone are often the same.
+    return "/".join(Path(path).parts[-2:]) if isinstance(path, str) and path else f"image {row}"
 
 
 def difference(one: Estimate | None, other: Estimate | None) -> Estimate | None:

@@ -6,16 +6,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from .._warn import warn
 from ..errors import InvalidInputError, MissingDependencyError
 from ..image_sets.results import Results, open_results
-from ..io import atomic_write
+from ..io import atomic_write, check_output
 from ..metrics._estimate import Estimate
+from ..metrics.maps import Trust
 from ..progress import open_progress
 from . import cards, facts, sections
 from .evidence import SAMPLE, Evidence, sample
 from .reasons import reasons
 
 _TEMPLATE = "page.html.j2"
+_COMPARED = 12  # groups
 
 
 def write(
@@ -24,6 +27,7 @@ def write(
     *,
     trust: Any = None,
     boxes: Any = None,
+    reference: str | None = None,
     title: str | None = None,
     verbose: bool = False,
 ) -> Path:
@@ -44,7 +48,10 @@ def write(
         Of `fastxai.metrics.maps.trust`; by default what ``fastxai report`` has measured.
     boxes : sequence, optional
         Where the object is, for the share of the evidence inside: for each image of the set
-        (left, top, right, bottom) in pixels of the network's input, or some of them.
+        (left, top, right, bottom) in pixels of the network's input, some of them, or None.
+    reference : str, optional
+        The group that others are compared with; by default one called after training, else the
+        largest.
     title : str, optional
         By default the name of the folder.
     verbose : bool, default False
@@ -75,10 +82,15 @@ def write(
         raise InvalidInputError(f"{results.path}: nothing is explained yet; continue the run first")
     if boxes is not None and len(boxes) != len(results):
         raise InvalidInputError(f"boxes= holds {len(boxes)} for {len(results)} images")
+    if trust is not None and not isinstance(trust, Trust):
+        raise InvalidInputError(
+            f"trust= is a {type(trust).__name__}: give what fastxai.metrics.maps.trust returned"
+        )
     path = results.path / "report.html" if path is None else Path(path)
+    check_output(path, (".html", ".htm"))
     template = _template()
     with open_progress(verbose) as progress, progress.stage("report"):
-        content = template.render(_content(results, trust, boxes, title))
+        content = template.render(_content(results, trust, boxes, reference, title))
     with atomic_write(path) as temporary:
         temporary.write_text(content, "utf-8", errors="backslashreplace")
     return path
@@ -97,14 +109,14 @@ def _template() -> Any:
     return room.from_string(files(__package__).joinpath(_TEMPLATE).read_text("utf-8"))
 
 
-def _content(results: Results, trust: Any, boxes: Any, title: str | None) -> dict[str, Any]:
-    from ..image_sets.trust import read_trust
-
+def _content(
+    results: Results, trust: Trust | None, boxes: Any, reference: str | None, title: str | None
+) -> dict[str, Any]:
     table = facts.explained(results)
     drawn = sample(table.index.to_numpy())
     flat = len(results.manifest.layout.image_shape) == 3 and len(drawn) > 0
     evidence = {n: Evidence(results, n, drawn, boxes) for n in results.methods} if flat else {}
-    classes, groups = facts.by_class(results, table), facts.by_group(table)
+    classes, groups = facts.by_class(results, table), facts.by_group(table, reference)
     shown = cards.chosen(results)
     whole = facts.facts("all", table)
     first = results.methods[0]
@@ -120,18 +132,31 @@ def _content(results: Results, trust: Any, boxes: Any, title: str | None) -> dic
         "n_classes": len(classes),
         "groups": sections.rows(evidence, groups),
         "n_groups": len(groups),
-        "changes": sections.changes(results, evidence, groups[:12], classes),
+        "changes": sections.changes(results, evidence, groups[:_COMPARED]),
+        "not_compared": max(0, len(groups) - _COMPARED),
+        "matrix": sections.matrix(results, groups),
         "methods": list(evidence),
         "sampled": SAMPLE if len(drawn) < len(table) else 0,
         "failures": facts.failures(results),
         "n_failed": len(results.table) - len(table),
         "n_wrong": int(table["correct"].eq(False).fillna(False).sum()),
         "cards": {name: cards.cards(results, first, rows) for name, rows in shown.items()},
-        "trust": trust if trust is not None else read_trust(results.path),
+        "trust": trust if trust is not None else _measured(results),
         "reasons": reasons(results, table),
         "boxes": boxes is not None,
         "problems": [line for line in results.problems() if "images failed" not in line],
     }
+
+
+def _measured(results: Results) -> Trust | None:
+    """The figures of trust that are there; a damaged file of them does not end the report."""
+    from ..image_sets.trust import read_trust
+
+    try:
+        return read_trust(results.path)
+    except InvalidInputError as error:
+        warn(str(error))
+        return None
 
 
 def _number(value: Estimate | float | None, digits: int = 2) -> str:

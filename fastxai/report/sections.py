@@ -10,9 +10,12 @@ from ..image_sets.results import Results
 from ..metrics._estimate import Estimate
 from . import pictures
 from .evidence import Evidence, Spread
-from .facts import MOST_CLASSES, Facts, difference
+from .facts import MOST_CLASSES, Facts, accuracies, class_name, difference
 
 _CHANGES = 10  # classes that change most
+_MOST_GROUPS = 6  # columns of the table of classes and groups
+
+ClassChange = tuple[str, Estimate, Estimate, Estimate]
 
 
 class Row(NamedTuple):
@@ -32,7 +35,7 @@ class Change(NamedTuple):
     area: Estimate | None
     inside: Estimate | None
     maps: list[str]
-    classes: list[tuple[str, Estimate, Estimate, Estimate]]
+    classes: list[ClassChange]
 
 
 def rows(evidence: dict[str, Evidence], found: list[Facts]) -> list[Row]:
@@ -57,9 +60,7 @@ def _column(means: list[Any]) -> list[str]:
     return ["" if mean is None else pictures.heat(mean, limit) for mean in means]
 
 
-def changes(
-    results: Results, evidence: dict[str, Evidence], groups: list[Facts], classes: list[Facts]
-) -> list[Change]:
+def changes(results: Results, evidence: dict[str, Evidence], groups: list[Facts]) -> list[Change]:
     """Every other group against the first: how far figures and mean maps moved."""
     if len(groups) < 2:
         return []
@@ -80,7 +81,7 @@ def changes(
                 area,
                 inside,
                 [_moved(one, first, group) for one in evidence.values()],
-                _changed(results, classes, first, group),
+                _changed(results, first, group),
             )
         )
     return found
@@ -95,17 +96,23 @@ def _moved(evidence: Evidence, first: Facts, group: Facts) -> str:
     return pictures.heat(moved, float(np.abs(moved).max()), signed=True)
 
 
-def _changed(
-    results: Results, classes: list[Facts], first: Facts, group: Facts
-) -> list[tuple[str, Estimate, Estimate, Estimate]]:
+def _changed(results: Results, first: Facts, group: Facts) -> list[ClassChange]:
     """Classes whose accuracy changed most, in both groups and its difference."""
-    from .facts import facts
-
+    before, after = (accuracies(results.table.loc[one.rows]) for one in (first, group))
     found = []
-    for one in classes:
-        before = facts(one.name, results.table.loc[np.intersect1d(one.rows, first.rows)]).accuracy
-        after = facts(one.name, results.table.loc[np.intersect1d(one.rows, group.rows)]).accuracy
-        change = difference(before, after)
-        if before is not None and after is not None and change is not None:
-            found.append((one.name, before, after, change))
+    for k in sorted(before.keys() & after.keys()):
+        change = difference(before[k], after[k])
+        assert change is not None
+        found.append((class_name(results, k), before[k], after[k], change))
     return sorted(found, key=lambda line: -abs(line[3].value))[:_CHANGES]
+
+
+def matrix(results: Results, groups: list[Facts]) -> list[tuple[str, list[Estimate | None]]]:
+    """The accuracy of each class in each group, where both are few."""
+    if not 2 <= len(groups) <= _MOST_GROUPS:
+        return []
+    columns = [accuracies(results.table.loc[group.rows]) for group in groups]
+    known = sorted({k for column in columns for k in column})
+    if not 2 <= len(known) <= MOST_CLASSES:
+        return []
+    return [(class_name(results, k), [column.get(k) for column in columns]) for k in known]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from itertools import islice
 from typing import Any
 
 from ...errors import InvalidInputError
@@ -83,8 +84,9 @@ class Source(ABC):
     def describe(self) -> dict[str, Any]:
         """What tells this source from another, as JSON holds it."""
         digest = hashlib.sha256()
-        for row in zip(self.paths, self.labels, self.groups, strict=True):
-            digest.update(json.dumps(row).encode() + b"\n")
+        rows = zip(self.paths, self.labels, self.groups, strict=True)
+        while some := list(islice(rows, 1000)):  # one by one takes four times as long
+            digest.update(json.dumps(some).encode() + b"\n")
         return {"kind": self.kind, "n": len(self), "sha256": digest.hexdigest()} | self._details()
 
     @abstractmethod
