@@ -97,6 +97,12 @@ def _listed(context: Any, parameter: Any, text: str | None) -> list[str] | None:
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Sets: threads that read photos [one a core]"
 )
+@click.option(
+    "--sheets/--no-sheets",
+    "with_sheets",
+    default=True,
+    help="Sets: draw sheets of some photos into RUN/sheets [yes]",
+)
 @click.option("--scheduler", help="Sets: address of a dask scheduler, to explain on its workers")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")

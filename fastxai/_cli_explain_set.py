@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def explain_set(
     seed: int,
     threads: int | None,
     scheduler: str | None,
+    with_sheets: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -60,22 +62,23 @@ def explain_set(
     begun = time.perf_counter()
     _interrupt.hint = f": the same command continues {out}"
     with torch_set(threads, seed):
-        results = explain_dataset(
-            spec,
-            _source(photos),
-            out=out,
-            target=read_set_target(target),
-            labels=truth,
-            groups=groups,
-            names=None if labels is None else read_names(labels),
-            random_state=seed,
-            client=scheduler,
-            verbose=not quiet,
-            **options,
-        )
+        with _in_options():
+            results = explain_dataset(
+                spec,
+                _source(photos),
+                out=out,
+                target=read_set_target(target),
+                labels=truth,
+                groups=groups,
+                names=None if labels is None else read_names(labels),
+                random_state=seed,
+                client=scheduler,
+                verbose=not quiet,
+                **options,
+            )
         sheets = []
         try:
-            sheets = draw_sheets(results, quiet)
+            sheets = draw_sheets(results, quiet) if with_sheets else []
         except InvalidInputError as error:  # too many classes for a sheet, no pictures to show
             click.echo(f"no sheets: {error}", err=True)
     if not quiet:
@@ -85,6 +88,18 @@ def explain_set(
         files = [str(out), *(str(sheet) for sheet in sheets)]
         click.echo(f"{seconds:.1f} s: {', '.join(files)}", err=True)
         click.echo(f"next: fastxai report {out}", err=True)
+
+
+@contextmanager
+def _in_options() -> Iterator[None]:
+    """Errors that name the function's arguments name the command's options."""
+    try:
+        yield
+    except InvalidInputError as error:
+        text = str(error)
+        for argument, option in (("labels", "truth"), ("groups", "groups"), ("names", "labels")):
+            text = re.sub(rf"\b{argument}=", f"--{option} ", text)
+        raise InvalidInputError(text) from error
 
 
 def _source(photos: Sequence[Path]) -> Any:
@@ -128,6 +143,8 @@ def draw_sheets(results: Any, quiet: bool) -> list[Path]:
         "wrong": ordered.index[(ordered["correct"] == False).fillna(False)],  # noqa: E712
     }
     rows = max(1, min(_ROWS, 60 // results.manifest.layout.targets))
+    if len(good) <= rows:  # all are on the first
+        chosen = {name: chosen[name] for name in ("first", "wrong")}
     folder = results.path / SHEETS
     folder.mkdir(exist_ok=True)
     drawn = []
@@ -178,10 +195,10 @@ def _files(failed: Any, reason: str) -> str:
 
 def refuse_others(context: click.Context, whole: bool) -> None:
     """Options of sheets for a set, and of sets for a sheet, are refused."""
-    of_sets = ("truth", "groups", "batch_size", "dtype", "workers", "scheduler")
+    of_sets = ("truth", "groups", "batch_size", "dtype", "workers", "scheduler", "with_sheets")
     for name in ("maps", "scale") if whole else of_sets:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            option = "--" + name.replace("_", "-")
+            option = "--" + name.removeprefix("with_").replace("_", "-")
             raise click.UsageError(
                 f"{option} is for sheets of some photos, and this is a whole set"
                 if whole

@@ -10,7 +10,7 @@ import click
 
 from .errors import InvalidInputError
 
-_SAMPLE = 32  # images on which the maps are put to the test
+_SAMPLE = 16  # images on which the maps are put to the test
 
 
 @click.command()
@@ -82,6 +82,9 @@ def _put_to_the_test(
         return
     try:
         network = network_of(results, spec, weights)
+        if not quiet:
+            text = "the maps are put to the test, once, on some of the images (--no-trust: not)"
+            click.echo(text, err=True)
         trust_of(results, network, sample=sample, random_state=seed, verbose=not quiet)
     except InvalidInputError as error:
         if must:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -157,11 +158,14 @@ def check_same(folder: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -
         With the differences.
     """
     before, after = dict(_flat(there)), dict(_flat(now))
-    different = [
-        f"{name} was {_short(before, name)} and is {_short(after, name)}"
+    names = [
+        name
         for name in (*before, *(name for name in after if name not in before))
         if before.get(name, "nothing") != after.get(name, "nothing")
     ]
+    # What can be read comes first.
+    names.sort(key=lambda name: _is_hash(before.get(name)))
+    different = [_difference(name, before, after) for name in names]
     if different:
         listed = "; ".join(different[:_LISTED])
         more = f"; and {len(different) - _LISTED} more" if len(different) > _LISTED else ""
@@ -178,6 +182,16 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(inner, f"{path}.{key}" if path else str(key))
     else:
         yield path, list(value) if isinstance(value, tuple) else value
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"(sha256 )?[0-9a-f]{64}", value) is not None
+
+
+def _difference(name: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+    if _is_hash(before.get(name)) and _is_hash(after.get(name)):
+        return f"{name.replace('.', ': ').removesuffix(': sha256')} differ"
+    return f"{name} was {_short(before, name)} and is {_short(after, name)}"
 
 
 def _short(values: dict[str, Any], name: str) -> str:

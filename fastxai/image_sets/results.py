@@ -203,7 +203,7 @@ class Results:
         from ..explain.networks.photos import read_photo
         from .sources import from_text
 
-        path = self._path(row)
+        path = self._path(int(self.rows([row])[0]))
         if not path:
             raise InvalidInputError(f"image {row} did not come from a file")
         return read_photo(from_text(path))
@@ -274,7 +274,8 @@ class Results:
             counts = Counter(first)
             words = [f"{counts[status]:,} {status}" for status in _NOT_OK if counts[status]]
             if words:
-                lines.append(f"{name}: of {len(first):,} maps {', '.join(words)}")
+                which = "maps" if self.single else "maps of first targets"
+                lines.append(f"{name}: of {len(first):,} {which} {', '.join(words)}")
         return lines
 
 

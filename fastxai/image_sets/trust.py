@@ -39,8 +39,9 @@ def network_of(results: Results, spec: str | None = None, weights: str | None = 
     wanted = spec or recorded
     if wanted is None:
         raise InvalidInputError(
-            f"{results.path} was explained with a network that has no name: "
-            "fastxai.image_sets.trust.trust_of(results, network) puts its maps to the test"
+            f"{results.path} was explained with a network that has no name: in Python, "
+            "fastxai.metrics.maps.trust(network, images, methods) measures, and "
+            "fastxai.report.write(results, trust=...) shows it"
         )
     if spec is None and not wanted.startswith(_BUILT):
         raise InvalidInputError(f"its network is code: name it again, --model {wanted}, to run it")
@@ -63,7 +64,7 @@ def trust_of(
     results: Results,
     network: Any,
     *,
-    sample: int = 32,
+    sample: int = 16,
     random_state: int = 0,
     verbose: bool = False,
 ) -> Trust:
@@ -75,7 +76,7 @@ def trust_of(
         Whose images came from files.
     network : Module
         That they were explained with.
-    sample : int, default 32
+    sample : int, default 16
         Images, drawn at random among those that were explained.
     random_state : int, default 0
     verbose : bool, default False
@@ -121,7 +122,8 @@ def _some(results: Results, sample: int, seed: int) -> NDArray[np.int64]:
     rows = table.index[(table["status"] == "ok") & table["path"].ne("")].to_numpy()
     if len(rows) < 2:
         raise InvalidInputError(
-            f"{results.path} has {len(rows)} explained images from files, and two are needed"
+            f"{results.path} has {len(rows)} explained images from files, and two are needed: give "
+            "images of an array or a Dataset to fastxai.metrics.maps.trust"
         )
     drawn = np.random.default_rng([seed, 17]).permutation(len(rows))[:sample]
     return np.sort(rows[drawn])

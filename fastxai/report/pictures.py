@@ -15,6 +15,7 @@ from ..plot.overlay import evidence_colours
 
 _ALPHA = 0.85
 _FADED = 0.45  # how much of the image is left beneath a map
+_SMALL, _SHOWN = 64, 96  # pixels: enlarged below, and to what at least
 _HEAT = 112  # pixels of a mean map on the page, doubled for fine screens
 
 
@@ -40,18 +41,18 @@ def overlaid(picture: NDArray[np.uint8], map: NDArray[np.float32], signed: bool)
     grey = picture.astype(np.float32).mean(2, keepdims=True) / 255
     under = np.repeat(grey * _FADED + (1 - _FADED), 3, axis=2)
     if not np.isfinite(map).all() or not np.abs(map).max() > 0:
-        return _jpeg(Image.fromarray(_bytes(under)))
+        return _photo(Image.fromarray(_bytes(under)))
     resized: Any = Image.fromarray(np.ascontiguousarray(map, np.float32), "F")
     values = np.asarray(resized.resize((wide, high), Image.Resampling.BOX))
     rgba = _rgba(values / np.abs(values).max(), signed)
-    return _jpeg(
+    return _photo(
         Image.fromarray(_bytes(rgba[..., :3] * rgba[..., 3:] + under * (1 - rgba[..., 3:])))
     )
 
 
 def thumbnail(picture: NDArray[np.uint8]) -> str:
     """An image as it was."""
-    return _jpeg(Image.fromarray(picture))
+    return _photo(Image.fromarray(picture))
 
 
 def _rgba(scaled: NDArray[Any], signed: bool) -> NDArray[np.float64]:
@@ -77,8 +78,14 @@ def _png(picture: Any) -> str:
     return _uri(picture, "PNG", optimize=True)
 
 
-def _jpeg(picture: Any) -> str:
-    return _uri(picture, "JPEG", quality=82)
+def _photo(picture: Any) -> str:
+    """As it will be shown; of a small image every pixel is to be seen."""
+    longer = max(picture.size)
+    if longer < _SMALL:
+        scale = -(-_SHOWN // longer)
+        wide, high = picture.size
+        return _png(picture.resize((wide * scale, high * scale), Image.Resampling.NEAREST))
+    return _uri(picture, "JPEG", quality=85, subsampling=0)
 
 
 def _uri(picture: Any, kind: str, **options: Any) -> str:

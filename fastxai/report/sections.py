@@ -39,7 +39,7 @@ class Change(NamedTuple):
 
 
 def rows(evidence: dict[str, Evidence], found: list[Facts]) -> list[Row]:
-    """Lines with mean maps; the colours of a method's column are those of one scale."""
+    """Lines with mean maps, each scaled to its own highest value: one line may be far sharper."""
     shown = found[:MOST_CLASSES]
     spreads = {name: [one.of(facts.rows) for facts in shown] for name, one in evidence.items()}
     columns = {name: _column([spread.mean for spread in some]) for name, some in spreads.items()}
@@ -56,8 +56,7 @@ def rows(evidence: dict[str, Evidence], found: list[Facts]) -> list[Row]:
 
 
 def _column(means: list[Any]) -> list[str]:
-    limit = max((float(mean.max()) for mean in means if mean is not None), default=0.0)
-    return ["" if mean is None else pictures.heat(mean, limit) for mean in means]
+    return ["" if mean is None else pictures.heat(mean, float(mean.max())) for mean in means]
 
 
 def changes(results: Results, evidence: dict[str, Evidence], groups: list[Facts]) -> list[Change]:
