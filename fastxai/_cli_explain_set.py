@@ -176,7 +176,10 @@ def summary(results: Any) -> list[str]:
         lines[0] += f", {len(failed):,} failed:"
         counts = Counter(failed["reason"])
         for reason, count in counts.most_common(_LISTED):
-            lines.append(f"  {count:,} x {reason} ({_files(failed, reason)})")
+            rows = failed.index[failed["reason"] == reason]
+            listed = ", ".join(results.title(int(row)) for row in rows[:_LISTED])
+            more = ", ..." if len(rows) > _LISTED else ""
+            lines.append(f"  {count:,}: {reason} ({listed}{more})")
         if len(counts) > _LISTED:
             lines.append(f"  and {len(counts) - _LISTED} other reasons, in the table")
     known = table["correct"].dropna()
@@ -184,13 +187,6 @@ def summary(results: Any) -> list[str]:
         lines.append(f"{known.mean():.1%} of {len(known):,} with a true class are right")
     lines += [line for line in results.problems() if "images failed" not in line]
     return lines
-
-
-def _files(failed: Any, reason: str) -> str:
-    """The first images that failed for a reason."""
-    paths = failed.loc[failed["reason"] == reason, "path"]
-    names = [Path(p).name if isinstance(p, str) and p else f"image {i}" for i, p in paths.items()]
-    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 def refuse_others(context: click.Context, whole: bool) -> None:

@@ -76,9 +76,16 @@ def test_maps_of_any_number_of_axes_have_figures(shape: tuple[int, ...]) -> None
     assert np.isfinite(figures(maps).y).all() == (len(shape) > 1)
 
 
-def test_maps_by_channel_are_summed_over_channels() -> None:
+def test_magnitudes_of_channels_are_added_up() -> None:
     maps = np.random.default_rng(0).normal(size=(2, 1, 3, 4, 4)).astype(np.float32)
-    np.testing.assert_array_equal(by_pixel(maps, 2), maps.sum(2))
+    np.testing.assert_array_equal(by_pixel(maps, 2), np.abs(maps).sum(2))
+
+
+@pytest.mark.parametrize("largest", [1e-40, 1e-36, 1e-20, 1e30])
+def test_maps_of_any_size_have_the_same_figures(largest: float) -> None:
+    map = np.random.default_rng(0).random((1, 1, 9, 9)).astype(np.float32)
+    expected, found = figures(map), figures(map * np.float32(largest))
+    np.testing.assert_allclose(found.area, expected.area, atol=0.02)
 
 
 @pytest.mark.parametrize("largest", [1e-30, 3e-7, 0.5, 1.0, 1.5, 7e4, 1e30])

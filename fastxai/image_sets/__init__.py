@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 from ..errors import MissingDependencyError
 
@@ -27,7 +26,3 @@ def need(*modules: str) -> None:
             f"image sets need {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
             "not installed: pip install 'fastxai[sets]'"
         )
-
-
-def __getattr__(name: str) -> Any:
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 
 class Answers(NamedTuple):
-    """Best classes and their scores, (B, top_k), the best first."""
+    """Best classes and their scores, (B, top_k), the best first; whether all answers are finite."""
 
     classes: NDArray[np.int32]
     scores: NDArray[np.float32]
+    finite: NDArray[np.bool_]
 
 
 def answers(output: Any, task: str, top_k: int) -> Answers:
@@ -33,7 +34,8 @@ def answers(output: Any, task: str, top_k: int) -> Answers:
     scores = scores.flatten(2).mean(2) if scores.ndim > 2 else scores
     # Stable: of equal scores the lower class first, whatever the version of torch.
     order = np.argsort(-scores.numpy(), axis=1, kind="stable")[:, :top_k]
-    return Answers(order.astype(np.int32), np.take_along_axis(scores.numpy(), order, 1))
+    best = np.take_along_axis(scores.numpy(), order, 1)
+    return Answers(order.astype(np.int32), best, torch.isfinite(values).flatten(1).all(1).numpy())
 
 
 def classes_of(output: Any, task: str) -> int:

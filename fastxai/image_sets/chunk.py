@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..errors import NotEnoughMemoryError
 from ..explain.black_box.perturbed import memory_assumed
 from ..explain.engine import run
 from ..explain.forward import out_of_memory
@@ -21,18 +23,29 @@ from .manifest import Layout
 from .rows import columns
 from .store import Encoded, encode
 
+_NOT_FINITE = "the network's answer is not finite"
+
 
 def compute(job: Job, layout: Layout, model: Any, batch: Batch) -> Encoded:
     """Explain a batch; with half as many images together where memory does not suffice."""
+    batch = _known(batch, layout.classes)
     reasons = [_reason(job, batch, i) for i in range(len(batch.samples))]
     size, found = batch.size, None
     while found is None and not all(reasons):
         try:
             found = explained(job, model, _images(layout, batch, reasons), batch, size)
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or size == 1:
+            if not out_of_memory(error):
                 raise
+            if size == 1:
+                raise NotEnoughMemoryError(
+                    f"memory does not suffice for one image at a time (images {batch.first} to "
+                    f"{batch.first + len(batch.samples) - 1}): {error}"
+                ) from error
             size = max(1, size // 2)
+    if found is not None:
+        finite = found.answers.finite.tolist()
+        reasons = [r or ("" if ok else _NOT_FINITE) for r, ok in zip(reasons, finite, strict=True)]
     arrays = blocks(job, layout, batch, found or Maps(), reasons)
     wanted = table.schema(layout.maps, layout.single, job.dtype == "float16")
     rows = table.to_bytes(columns(job, layout, batch, found, reasons), wanted)
@@ -84,13 +97,20 @@ def _torch_threads(number: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+def _known(batch: Batch, classes: int) -> Batch:
+    """Labels that images bring themselves may be of no class that there is."""
+    return replace(batch, label_classes=[c if c < classes else -1 for c in batch.label_classes])
+
+
 def _reason(job: Job, batch: Batch, i: int) -> str:
     """Why an image is not explained; "" if it is."""
     sample = batch.samples[i]
     if sample.reason:
         return str(sample.reason)
     if job.target == "label" and batch.label_classes[i] < 0:
-        return "no label, and target='label' explains it"
+        given = batch.labels[i]
+        what = "no label" if given is None else f"the label {given!r} is none of the classes"
+        return f"{what}, and target='label' explains it"
     return ""
 
 

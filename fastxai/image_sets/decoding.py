@@ -167,7 +167,8 @@ def _plain_label(label: Any) -> int | str | None:
         label = label.item()
     if isinstance(label, str):
         return str(label)
-    return int(label) if isinstance(label, int) else None
+    whole = isinstance(label, int) or (isinstance(label, float) and label.is_integer())
+    return int(label) if whole else None
 
 
 def _as_pixels(value: Any) -> NDArray[np.uint8] | None:

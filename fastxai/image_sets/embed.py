@@ -73,7 +73,7 @@ class MapEmbedding:
     @property
     def title(self) -> str:
         """The name of the class."""
-        return class_name(self.results, self.target)
+        return self.results.class_name(self.target)
 
     def plot(
         self, path: str | Path | None = None, *, regions: int = 6, title: str | None = None
@@ -199,7 +199,7 @@ def embed_maps(
     wanted, places, features = wanted[there], places[there], features[there]
     if len(wanted) < _FEWEST:
         raise InvalidInputError(
-            f"{len(wanted)} {name} maps of {class_name(results, chosen)} hold evidence, and "
+            f"{len(wanted)} {name} maps of {results.class_name(chosen)} hold evidence, and "
             f"{_FEWEST} at least are needed: choose another class or method"
         )
     kind, embedding = _arranged(features, umap, n_neighbors)
@@ -217,11 +217,6 @@ def embed_maps(
         places=places,
         results=results,
     )
-
-
-def class_name(results: Results, target: int) -> str:
-    """The name of a class, or its number."""
-    return f"class {target}" if results.names is None else str(results.names[target])
 
 
 def _targets(results: Results, rows: Any) -> dict[int, list[int]]:
@@ -262,7 +257,7 @@ def _class(results: Results, found: dict[int, list[int]], target: int | str | No
         check_whole("target", target, 0)
         number = int(target)
     if number not in counts:
-        listed = ", ".join(f"{class_name(results, one)} ({counts[one]})" for one in most[:8])
+        listed = ", ".join(f"{results.class_name(one)} ({counts[one]})" for one in most[:8])
         raise InvalidInputError(
             f"target={target!r}: no map of {results.path} explains it; there are maps of {listed}"
         )

@@ -87,8 +87,7 @@ def _points(found: MapEmbedding, pictures: int) -> list[dict[str, Any]]:
     for i, (row, values) in enumerate(
         zip(found.rows.tolist(), table.to_dict("records"), strict=True)
     ):
-        path = values["path"] if isinstance(values["path"], str) else ""
-        words = [Path(path).name or f"image {row}"]
+        words = [found.results.title(row)]
         predicted = values["predicted"]
         if isinstance(predicted, int | np.integer):
             name = str(predicted) if names is None else names[int(predicted)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -48,8 +49,9 @@ def class_of(label: Any, names: Sequence[str] | None) -> int:
     found = exact.get(label, loose.get(_folded(label)))
     if found is not None:
         return found
-    text = label.strip()
-    return int(text) if text.isascii() and text.isdigit() else UNKNOWN
+    # 1.0 is how columns of numbers with gaps are written.
+    number = re.fullmatch(r"([0-9]+)(\.0*)?", label.strip())
+    return int(number[1]) if number else UNKNOWN
 
 
 def classes_of(labels: Sequence[Any], names: Sequence[str] | None) -> list[int]:
@@ -57,16 +59,6 @@ def classes_of(labels: Sequence[Any], names: Sequence[str] | None) -> list[int]:
     names = None if names is None else tuple(names)
     found = {label: class_of(label, names) for label in set(labels)}
     return [found[label] for label in labels]
-
-
-def label_text(label: Any, names: Sequence[str] | None) -> str | None:
-    """A label as people read it: the name of its class where that is known."""
-    if label is None:
-        return None
-    number = class_of(label, names)
-    if names is not None and 0 <= number < len(names):
-        return names[number]
-    return str(label)
 
 
 def check_labels(

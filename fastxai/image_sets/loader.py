@@ -12,7 +12,7 @@ from ..errors import InvalidInputError
 from .decoding import Sample
 from .sources import Source
 
-Batch = tuple[int, int, int]
+Span = tuple[int, int, int]
 _MOST_WORKERS = 8
 
 
@@ -25,7 +25,7 @@ def default_workers() -> int:
 
 @contextmanager
 def prefetch(
-    source: Source, batches: Iterable[Batch], workers: int | None = None, ahead: int = 2
+    source: Source, batches: Iterable[Span], workers: int | None = None, ahead: int = 2
 ) -> Iterator[Iterator[tuple[int, list[Sample]]]]:
     """Read batches of images in threads, ahead of the one that is asked for.
 
@@ -74,7 +74,7 @@ def prefetch(
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, source: Source, batches: Iterator[Batch], ahead: int
+    pool: ThreadPoolExecutor, source: Source, batches: Iterator[Span], ahead: int
 ) -> Iterator[tuple[int, list[Sample]]]:
     waiting: deque[tuple[int, list[Future[Sample]]]] = deque()
 

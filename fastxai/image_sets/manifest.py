@@ -17,6 +17,17 @@ FORMAT, VERSION = "fastxai image set", 1
 _LISTED = 6  # differences in a message
 _SHORT = 60  # letters of a value in a message
 
+# What a difference of hashes says.
+_HASHED = {
+    "model.sha256": "the network's layers or weights differ",
+    "source.paths": "the paths differ",
+    "source.labels": "the labels differ",
+    "source.groups": "the groups differ",
+    "source.rows_sha256": "the values of the array differ",
+    "source.items": "the items of the dataset differ",
+    "names": "the names of the classes differ",
+}
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -190,7 +201,7 @@ def _is_hash(value: Any) -> bool:
 
 def _difference(name: str, before: dict[str, Any], after: dict[str, Any]) -> str:
     if _is_hash(before.get(name)) and _is_hash(after.get(name)):
-        return f"{name.replace('.', ': ').removesuffix(': sha256')} differ"
+        return _HASHED.get(name, f"{name} is not the same")
     return f"{name} was {_short(before, name)} and is {_short(after, name)}"
 
 

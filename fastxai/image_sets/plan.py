@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from .._warn import warn
 from ..errors import InvalidInputError
 from ..explain.black_box.perturbed import memory_of
 from ..explain.methods import read_methods, seeded
@@ -121,11 +122,11 @@ class Plan:
 
 
 def read_plan(
-    *,
     model: Any,
     source: Any,
     methods: Any,
-    out: str | Path,
+    out: Any,
+    *,
     target: Any,
     labels: Any,
     groups: Any,
@@ -150,11 +151,13 @@ def read_plan(
     options["layer"] = layer_names(found.network, options["layer"])
     options["methods"] = chosen
     options["target"], targets = read_target(target, len(read), names)
+    if preprocess is not None and getattr(read, "prepare", prepare) is None:
+        warn("preprocess= is not used: an array of floats is the network's input as it is")
     settings = {
         "source": read.describe(),
         "model": identity(found.network, found.spec),
         **{name: described(value) for name, value in options.items()},
-        "target": described(target),
+        "target": described(options["target"] if targets is None else targets),
         "names": names and hashlib.sha256(json.dumps(names).encode()).hexdigest(),
         "random_state": random_state,
         "made_with": made_with(found.network),

@@ -46,6 +46,8 @@ class Results:
         self.manifest = read_manifest(self.path)
         self.names = self.manifest.names
         self.methods = self.manifest.layout.maps
+        self._table: Any = None
+        self._whole = False
 
     def __len__(self) -> int:
         return self.manifest.layout.n
@@ -79,9 +81,15 @@ class Results:
 
     # --- the table -----------------------------------------------------------------------
 
-    @cached_property
+    @property
     def table(self) -> Any:
         """A pandas DataFrame: a row an image that is done, by the number of the image."""
+        if self._table is None or not self._whole:
+            self._whole = self.complete  # asked before: more may be there by then
+            self._table = self._read_table()
+        return self._table
+
+    def _read_table(self) -> Any:
         import pandas as pd
         import pyarrow as pa
 
@@ -163,13 +171,22 @@ class Results:
 
     def rows(self, rows: Any) -> NDArray[np.int64]:
         """Numbers of images from numbers, or from a truth value an image."""
-        wanted = np.asarray(rows)
-        if wanted.dtype == bool and wanted.shape == (len(self),):
-            wanted = np.flatnonzero(wanted)
-        wanted = wanted.astype(np.int64).ravel()
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
+        if hasattr(rows, "fillna") and str(rows.dtype) == "boolean":  # a column of the table
+            rows = rows.fillna(False).reindex(range(len(self)), fill_value=False).astype(bool)
+        wanted = np.asarray(rows).ravel()
+        if wanted.dtype == bool:
+            if len(wanted) != len(self):
+                raise InvalidInputError(
+                    f"{len(wanted)} truth values for {len(self)} images: give numbers of images"
+                )
+            return np.flatnonzero(wanted)
+        if wanted.size and wanted.dtype.kind not in "iu":
+            raise InvalidInputError(f"rows are numbers of images, and {wanted[0]!r} is none")
+        wanted = wanted.astype(np.int64)
+        wrong = wanted[(wanted < 0) | (wanted >= len(self))]
+        if wrong.size:
             raise InvalidInputError(
-                f"there are {len(self)} images, 0 to {len(self) - 1}; {wanted.max()} is none"
+                f"there are {len(self)} images, 0 to {len(self) - 1}; {wrong[0]} is none"
             )
         return wanted
 
@@ -256,6 +273,16 @@ class Results:
         from .sheets import sheet
 
         return sheet(self, self.rows(rows), methods or self.methods, path, options)
+
+    def class_name(self, k: int) -> str:
+        """A class by its name, or by its number where it has none."""
+        there = self.names is not None and 0 <= k < len(self.names)
+        return self.names[k] if there and self.names is not None else f"class {k}"
+
+    def title(self, row: int) -> str:
+        """The file name of an image, or its number."""
+        path = self._path(row)
+        return Path(path).name or f"image {row}"
 
     # --- what is wrong -------------------------------------------------------------------
 

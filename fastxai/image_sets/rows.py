@@ -60,7 +60,7 @@ def _known(value: Any) -> Any:
 
 
 def _answered(job: Job, batch: Batch, maps: Maps) -> dict[str, list[Any]]:
-    classes, scores = maps.answers
+    classes, scores, _ = maps.answers
     one_class = job.task in ("softmax", "binary")
     best = classes[:, 0].tolist()
     labels = batch.label_classes

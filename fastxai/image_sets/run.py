@@ -134,7 +134,12 @@ def explain_dataset(
 
         check_client(client)
     with open_progress(verbose) as progress:
-        plan = read_plan(**{name: value for name, value in locals().items() if name in _PLANNED})
+        plan = read_plan(
+            model, source, methods, out, target=target, labels=labels, groups=groups, names=names,
+            preprocess=preprocess, weights=weights, random_state=random_state, progress=progress,
+            layer=layer, output=output, task=task, batch_size=batch_size, top_k=top_k, dtype=dtype,
+            thumbnail=thumbnail,
+        )  # fmt: skip
         with plan.opened(progress) as store:
             done = store.done()
             todo = [k for k in range(plan.layout.chunks) if k not in done]
@@ -144,13 +149,6 @@ def explain_dataset(
     results = open_results(plan.out)
     _tell_problems(results)
     return results
-
-
-_PLANNED = (
-    *("model", "source", "methods", "out", "target", "labels", "groups", "names", "preprocess"),
-    *("layer", "output", "task", "batch_size", "top_k", "dtype", "thumbnail", "random_state"),
-    *("weights", "progress"),
-)
 
 
 def _check(

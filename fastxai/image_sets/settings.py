@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import version
@@ -38,7 +40,30 @@ def described(value: Any) -> Any:
         return [described(inner) for inner in value]
     if is_dataclass(value) and not isinstance(value, type):
         return described(asdict(value))
-    return qualified(value)
+    if inspect.isfunction(value):
+        return {"function": qualified(value), "sha256": _code_hash(value)}
+    text = re.sub(r"0x[0-9a-fA-F]{4,}", "0x...", repr(value))
+    return f"{qualified(value)}: {text}"
+
+
+def _code_hash(function: Any) -> str:
+    """Of what a function does: names alone do not tell two lambdas apart."""
+    digest = hashlib.sha256()
+
+    def add(code: Any) -> None:
+        digest.update(code.co_code + repr((code.co_names, code.co_varnames)).encode())
+        for constant in code.co_consts:
+            if inspect.iscode(constant):
+                add(constant)
+            else:
+                digest.update(repr(constant).encode())
+
+    add(function.__code__)
+    held = [cell.cell_contents for cell in function.__closure__ or ()]
+    for value in (*held, *(function.__defaults__ or ())):
+        told = value if isinstance(value, (bool, int, float, str)) else type(value).__name__
+        digest.update(repr(told).encode())
+    return digest.hexdigest()
 
 
 def qualified(value: Any) -> str:
@@ -54,7 +79,8 @@ def identity(model: Any, spec: str | None) -> dict[str, Any]:
         return found
     digest = hashlib.sha256()
     for name, module in model.named_modules():
-        digest.update(f"{name}:{type(module).__qualname__};".encode())
+        # The numbers of a layer, too: weights alone do not tell a dilation, or a slope.
+        digest.update(f"{name}:{type(module).__qualname__}({module.extra_repr()});".encode())
     for name, tensor in model.state_dict().items():
         if not isinstance(tensor, torch.Tensor):
             continue

@@ -36,6 +36,7 @@ def sheet(
     panels = {name: _by_target(results, rows, name) for name in chosen}
     shape = next(iter(panels.values())).shape[:2]
     status = {name: _filled(table[f"{name}_status"], shape, "failed") for name in chosen}
+    titles = [results.title(int(row)) for row in rows]
     return contact_sheet(
         [results.shown(int(row)) for row in rows],
         panels,
@@ -44,7 +45,7 @@ def sheet(
         signed={name: results.signed(name) for name in chosen},
         status=status,
         path=path,
-        **{"names": results.names, "image_names": _titles(table), **options},
+        **{"names": results.names, "image_names": titles, **options},
     )
 
 
@@ -53,22 +54,17 @@ def _by_target(results: Results, rows: NDArray[np.int64], name: str) -> NDArray[
     return maps[:, None] if results.single else maps
 
 
-def _titles(table: Any) -> list[str]:
-    paths = zip(table.index, table["path"], strict=True)
-    return [Path(p).name if isinstance(p, str) and p else f"image {i}" for i, p in paths]
-
-
 def _filled(column: Any, shape: tuple[int, int], missing: Any) -> NDArray[Any]:
     """(N, K) of a column of values or of lists; ``missing`` where there is none."""
     rows = []
     for value in column:
         row = list(value) if isinstance(value, (list, np.ndarray)) else [value]
-        known = len(row) == shape[1] and not any(one is None or _is_na(one) for one in row)
+        known = len(row) == shape[1] and not any(one is None or is_missing(one) for one in row)
         rows.append(row if known else [missing] * shape[1])
     return np.array(rows)
 
 
-def _is_na(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Whether it is NaN or pandas' NA, which is not equal to itself either, but says NA."""
     import pandas as pd
 

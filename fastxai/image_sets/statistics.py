@@ -34,7 +34,7 @@ class Figures(NamedTuple):
 
 
 def figures(maps: NDArray[np.float32]) -> Figures:
-    """Figures of maps (B, K, *spatial); those by channel are summed over channels before."""
+    """Figures of maps (B, K, *spatial); see `by_pixel` for those by channel."""
     flat = maps.reshape(-1, *maps.shape[2:])
     found = np.array([_figures(one) for one in flat], np.float32).reshape(*maps.shape[:2], 6)
     return Figures(*(np.ascontiguousarray(found[..., i]) for i in range(6)))
@@ -67,7 +67,9 @@ def _centre(evidence: NDArray[np.float32], total: float, axis: int) -> float:
 def _area(evidence: NDArray[np.float32], highest: float, total: float) -> float:
     """From counts and sums of values by level: sorting would take as long as a small network."""
     values = evidence.ravel()
-    levels = np.minimum((values * (_LEVELS / highest)).astype(np.int64), _LEVELS - 1)
+    # Divided first: of tiny maps the quotient of levels and highest value is no float32.
+    shares = values / np.float32(highest)
+    levels = np.minimum((shares * _LEVELS).astype(np.int64), _LEVELS - 1)
     counts = np.bincount(levels, minlength=_LEVELS)[::-1]
     sums = np.bincount(levels, values, _LEVELS)[::-1].cumsum()
     k = int(np.searchsorted(sums, total / 2))
@@ -78,6 +80,6 @@ def _area(evidence: NDArray[np.float32], highest: float, total: float) -> float:
 
 
 def by_pixel(maps: Any, spatial: int) -> NDArray[np.float32]:
-    """(B, K, *spatial) of maps that may have an axis of channels before."""
+    """(B, K, *spatial) of maps that may have an axis of channels before: magnitudes are added."""
     array: NDArray[np.float32] = np.asarray(maps)
-    return array.sum(2) if array.ndim == 3 + spatial else array
+    return np.abs(array).sum(2) if array.ndim == 3 + spatial else array

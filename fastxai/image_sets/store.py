@@ -82,6 +82,8 @@ class Store:
         for name in (MAPS, PARTS):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         with told(self.folder):
+            for name in (TABLE, "trust.json"):  # of a run whose manifest somebody removed
+                (self.folder / name).unlink(missing_ok=True)
             group = zarr.create_group(str(self.folder / MAPS))
             for name in self.layout.arrays:
                 _create(group.store, name, self.layout, self.layout.n)

@@ -76,8 +76,11 @@ def read_table(folder: Path, layout: Layout, columns: Sequence[str] | None = Non
     scaled = any(array["dtype"] == "float16" for array in layout.arrays.values())
     empty = schema(layout.maps, layout.single, scaled).empty_table()
     empty = empty if chosen is None else empty.select(chosen)
-    parts = sorted((folder / PARTS).glob("part-*.parquet"))
-    return pa.concat_tables([empty, *(parquet.read_table(p, columns=chosen) for p in parts)])
+    parts = sorted((folder / PARTS).glob("part-*.parquet"), key=lambda part: int(part.stem[5:]))
+    try:
+        return pa.concat_tables([empty, *(parquet.read_table(p, columns=chosen) for p in parts)])
+    except FileNotFoundError:  # the run was completed just now
+        return parquet.read_table(folder / TABLE, columns=chosen)
 
 
 def join(parts: Sequence[Path], to: Path) -> None:

@@ -137,8 +137,9 @@ def _images(results: Results, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     InvalidInputError
         If they were prepared by a function that is not known here, or files have changed.
     """
-    prepare = results.settings["source"].get("preprocess")
-    if not isinstance(prepare, dict):
+    source = results.settings["source"]
+    prepare = source.get("preprocess")
+    if not isinstance(prepare, dict) or source["kind"] == "dataset":
         raise InvalidInputError(
             f"how photos were prepared for {results.path} is not known ({prepare}): they can not "
             "be read again"
@@ -156,10 +157,22 @@ def _images(results: Results, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 def _given(results: Results, rows: NDArray[np.int64], seed: int) -> dict[str, Any]:
     settings = results.settings
+    if _replaced([settings["methods"], settings["output"]]):
+        raise InvalidInputError(
+            f"{results.path} was explained with arrays or functions among its options, which are "
+            "not kept: use fastxai.metrics.maps.trust(network, images, methods, ...) with them"
+        )
     target = np.stack([np.atleast_1d(t) for t in results.table.loc[rows, "target"]]).astype(int)
-    common = {name: settings[name] for name in ("task", "output")}
+    common = {name: settings[name] for name in ("task", "output", "layer")}
     target = target[:, 0] if results.single else target
     return {**common, "target": target, "random_state": seed, "steps": _STEPS}
+
+
+def _replaced(value: Any) -> bool:
+    """Whether something stands for an array or a function."""
+    if isinstance(value, dict):
+        return "sha256" in value or any(_replaced(inner) for inner in value.values())
+    return isinstance(value, list) and any(_replaced(inner) for inner in value)
 
 
 def _parts(results: Results) -> list[tuple[list[str], tuple[str, ...] | None]]:

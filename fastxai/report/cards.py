@@ -9,9 +9,10 @@ import numpy as np
 
 from ..image_sets.pooled import in_parts, two_sided
 from ..image_sets.results import Results
+from ..image_sets.sheets import is_missing
 from ..plot.overlay import read_status
 from . import pictures
-from .facts import class_name, explained, file_of
+from .facts import explained, file_of
 
 WRONG, ENDS = 24, 12  # images in a section
 
@@ -51,18 +52,12 @@ def _each(parts: Any) -> Any:
 def _words(results: Results, name: str, row: int) -> tuple[str, ...]:
     line = results.table.loc[row]
     predicted = line["predicted"]
-    said = "" if _missing(predicted) else class_name(results, int(predicted))
+    said = "" if is_missing(predicted) else results.class_name(int(predicted))
     truth = line["label_class"]
     status = line[f"{name}_status"]
     note = read_status(status if results.single else status[0], np.ones(1))
-    true = "" if _missing(truth) else class_name(results, int(truth))
+    true = "" if is_missing(truth) else results.class_name(int(truth))
     return said, f"{line['score']:.2f}", true, file_of(results, row), note
-
-
-def _missing(value: Any) -> bool:
-    import pandas as pd
-
-    return bool(pd.isna(value))
 
 
 def chosen(results: Results) -> dict[str, list[int]]:

@@ -54,7 +54,8 @@ def facts(name: str, table: Any) -> Facts:
     """The figures of rows that were explained."""
     known = table["correct"].dropna()
     right = over_set(known.to_numpy(np.float64), 0, 1) if len(known) else None
-    scores = table["score"].dropna().to_numpy(np.float64)
+    # A regression names no class that could have a score.
+    scores = table.loc[table["predicted"].notna(), "score"].dropna().to_numpy(np.float64)
     bounded = len(scores) > 0 and scores.min() >= 0 and scores.max() <= 1
     sure = over_set(scores, 0, 1) if bounded else over_set(scores) if len(scores) else None
     return Facts(name, table.index.to_numpy(), len(known), right, sure)
@@ -77,7 +78,7 @@ def by_class(results: Results, table: Any) -> list[Facts]:
     # Of equally common ones the lower class first, the same every time.
     order = sorted(counts.index, key=lambda k: (-int(counts[k]), int(k)))
     parts = dict(iter(table.groupby(column)))
-    return [facts(class_name(results, int(k)), parts[k]) for k in order]
+    return [facts(results.class_name(int(k)), parts[k]) for k in order]
 
 
 def by_group(table: Any, reference: str | None = None) -> list[Facts]:
@@ -113,12 +114,6 @@ def accuracies(table: Any) -> dict[int, Estimate]:
     }
 
 
-def class_name(results: Results, k: int) -> str:
-    """A class by its name, if it has one."""
-    names = results.names
-    return names[k] if names is not None and 0 <= k < len(names) else f"class {k}"
-
-
 def failures(results: Results) -> list[Failure]:
     """Why images failed, the commonest reason first."""
     failed = results.table[results.table["status"] == "failed"]
@@ -130,10 +125,10 @@ def failures(results: Results) -> list[Failure]:
 
 
 def file_of(results: Results, row: int) -> str:
-    """The file of an image, or its number."""
+    """The file of an image with its folder, since names alone are often the same."""
     path = results.table["path"].get(row)
-    # With its folder: the names alone are often the same.
-    return "/".join(Path(path).parts[-2:]) if isinstance(path, str) and path else f"image {row}"
+    parts = Path(path).parts[-2:] if isinstance(path, str) else ()
+    return "/".join(parts) or results.title(row)
 
 
 def difference(one: Estimate | None, other: Estimate | None) -> Estimate | None:

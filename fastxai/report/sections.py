@@ -10,7 +10,7 @@ from ..image_sets.results import Results
 from ..metrics._estimate import Estimate
 from . import pictures
 from .evidence import Evidence, Spread
-from .facts import MOST_CLASSES, Facts, accuracies, class_name, difference
+from .facts import MOST_CLASSES, Facts, accuracies, difference
 
 _CHANGES = 10  # classes that change most
 _MOST_GROUPS = 6  # columns of the table of classes and groups
@@ -102,7 +102,7 @@ def _changed(results: Results, first: Facts, group: Facts) -> list[ClassChange]:
     for k in sorted(before.keys() & after.keys()):
         change = difference(before[k], after[k])
         assert change is not None
-        found.append((class_name(results, k), before[k], after[k], change))
+        found.append((results.class_name(k), before[k], after[k], change))
     return sorted(found, key=lambda line: -abs(line[3].value))[:_CHANGES]
 
 
@@ -114,4 +114,4 @@ def matrix(results: Results, groups: list[Facts]) -> list[tuple[str, list[Estima
     known = sorted({k for column in columns for k in column})
     if not 2 <= len(known) <= MOST_CLASSES:
         return []
-    return [(class_name(results, k), [column.get(k) for column in columns]) for k in known]
+    return [(results.class_name(k), [column.get(k) for column in columns]) for k in known]

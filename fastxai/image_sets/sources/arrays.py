@@ -23,6 +23,7 @@ from ..labels import Label
 from .base import Source
 
 _DIGESTED = 16  # rows that are looked at
+_WHOLE = 2**31  # bytes in memory of which all are hashed: some seconds
 
 
 class ArraySource(Source):
@@ -54,7 +55,10 @@ class ArraySource(Source):
     def _details(self) -> dict[str, Any]:
         digest = hashlib.sha256()
         count = len(self.values)
-        for i in sorted({round(k * (count - 1) / (_DIGESTED - 1)) for k in range(_DIGESTED)}):
+        rows = sorted({round(k * (count - 1) / (_DIGESTED - 1)) for k in range(_DIGESTED)})
+        if not isinstance(self.values, np.memmap) and self.values.nbytes <= _WHOLE:
+            rows = list(range(count))
+        for i in rows:
             digest.update(np.ascontiguousarray(self.values[i]).tobytes())
         return {
             "shape": list(self.values.shape),

@@ -59,7 +59,7 @@ class Source(ABC):
         try:
             return of_shape(self._read(i), self.shape)
         except MemoryError:
-            raise
+            return failed("does not fit into memory")
         except Exception as error:
             return failed(f"{type(error).__name__}: {error}")
 
@@ -91,8 +91,7 @@ class Source(ABC):
 
     def describe(self) -> dict[str, Any]:
         """What tells this source from another, as JSON holds it."""
-        columns: dict[str, list[Any]] = {"paths": self.paths, "labels": self.labels, "groups": self.groups}
-        hashes = {name: _hash(values) for name, values in columns.items()}
+        hashes = {name: _hash(getattr(self, name)) for name in ("paths", "labels", "groups")}
         return {"kind": self.kind, "n": len(self), **hashes} | self._details()
 
     @abstractmethod

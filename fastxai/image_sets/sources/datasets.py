@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from torch.utils import data
@@ -63,7 +64,17 @@ class DatasetSource(Source):
     def _details(self) -> dict[str, Any]:
         kind = type(self.dataset)
         name = f"{kind.__module__}.{kind.__qualname__}"
-        return {"dataset": name, "preprocess": describe_prepare(self.prepare)}
+        digest = hashlib.sha256()
+        for i in sorted({0, len(self) // 2, len(self) - 1}):
+            sample = self.read(i)
+            digest.update(
+                sample.reason.encode() if sample.image is None else sample.image.tobytes()
+            )
+        return {
+            "dataset": name,
+            "items": f"sha256 {digest.hexdigest()}",
+            "preprocess": describe_prepare(self.prepare),
+        }
 
 
 def of_loader(loader: data.DataLoader[Any]) -> Any:
@@ -123,7 +134,10 @@ def paths_and_labels(dataset: Any, n: int) -> tuple[list[str], list[Label]]:
     )
     if not known or samples is None:
         return [""] * n, [None] * n
-    return [to_text(path) for path, _ in samples], [label for _, label in samples]
+    paths = [to_text(path) for path, _ in samples]
+    if getattr(dataset, "target_transform", None) is not None:  # its items know better
+        return paths, [None] * n
+    return paths, [label for _, label in samples]
 
 
 _ITERABLE = (
