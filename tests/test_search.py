@@ -320,7 +320,7 @@ class Shown:
     def __init__(self):
         self.done = 0.0
 
-    def open(self, name, total):
+    def open(self, name, total, unit):
         return None
 
     def advance(self, task, amount):

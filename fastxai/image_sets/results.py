@@ -122,7 +122,7 @@ class Results:
 
     @cached_property
     def maps(self) -> Mapping[str, Any]:
-        """The Zarr arrays of maps by name, (n, [K,] [C,] *spatial); NaN where there is no map.
+        """The Zarr arrays of maps by name, ``(n, [K,] [C,] *spatial)``; NaN where there is no map.
 
         float16 ones are to be multiplied by the table's ``NAME_scale``, as `take` does.
         """
@@ -139,7 +139,7 @@ class Results:
         return bool(self.manifest.layout.arrays[self.method(name)]["attributes"]["signed"])
 
     def take(self, rows: Sequence[int] | NDArray[Any], name: str | None = None) -> NDArray[Any]:
-        """The maps of some images, float32, (len(rows), [K,] [C,] *spatial).
+        """The maps of some images, float32, ``(len(rows), [K,] [C,] *spatial)``.
 
         Parameters
         ----------
@@ -199,7 +199,7 @@ class Results:
         return name
 
     def dataset(self) -> Any:
-        """The maps as an xarray Dataset, read when they are computed with."""
+        """The maps as an xarray Dataset, read when they are computed with; float16 as `maps`."""
         need("xarray")
         import xarray
 
