@@ -111,6 +111,8 @@ def matrix(results: Results, groups: list[Facts]) -> list[tuple[str, list[Estima
     if not 2 <= len(groups) <= _MOST_GROUPS:
         return []
     columns = [accuracies(results.table.loc[group.rows]) for group in groups]
+    if sum(map(bool, columns)) < 2:  # the true classes of one group only are known
+        return []
     known = sorted({k for column in columns for k in column})
     if not 2 <= len(known) <= MOST_CLASSES:
         return []
