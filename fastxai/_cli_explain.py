@@ -112,21 +112,11 @@ def explain(
     context: click.Context,
     /,
     photos: tuple[Path, ...],
-    spec: str,
-    weights: str | None,
     out: Path | None,
     maps: Path | None,
-    methods: list[str],
-    target: str | None,
     layers: list[str] | None,
-    task: str,
-    labels: Path | None,
-    preprocess: str | None,
     scale: str,
-    seed: int,
-    threads: int | None,
-    quiet: bool,
-    **of_sets: Any,
+    **options: Any,
 ) -> None:
     """Show what a network looks at in PHOTOS.
 
@@ -134,21 +124,15 @@ def explain(
     or .parquet file with paths, is a whole set: it is written into the folder --out, maps, a
     table and sheets of some photos, and continued where it was when the command is given again.
     """
-    from ._cli_explain_set import explain_set, is_set, refuse_others
+    from ._cli_explain_set import OF_SETS, explain_set, is_set, refuse_others
 
     whole = is_set(photos, out, maps)
     refuse_others(context, whole)
     if whole:
-        explain_set(
-            photos, out, spec, target=target, labels=labels, seed=seed, threads=threads,
-            quiet=quiet, weights=weights, methods=methods, task=task, preprocess=preprocess,
-            layer=_one_or_all(layers), **of_sets,
-        )  # fmt: skip
+        explain_set(photos, out, layer=_one_or_all(layers), **options)
         return
-    _explain_sheet(
-        photos, spec, weights, out, maps, methods, target, layers, task, labels, preprocess, scale,
-        seed, threads, quiet,
-    )  # fmt: skip
+    common = {name: value for name, value in options.items() if name not in OF_SETS}
+    _explain_sheet(photos, out=out, maps=maps, layers=layers, scale=scale, **common)
 
 
 def _one_or_all(layers: list[str] | None) -> Any:

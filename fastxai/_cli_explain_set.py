@@ -21,6 +21,7 @@ _TABLES = (".csv", ".tsv", ".parquet", ".pq", ".npy")
 _ROWS = 10  # images of a sheet
 _LISTED = 3  # reasons, and files of each, in the summary
 SHEETS = "sheets"
+OF_SETS = ("truth", "groups", "batch_size", "dtype", "workers", "scheduler", "with_sheets")
 
 
 def is_set(photos: Sequence[Path], out: Path | None, maps: Path | None) -> bool:
@@ -191,8 +192,7 @@ def summary(results: Any) -> list[str]:
 
 def refuse_others(context: click.Context, whole: bool) -> None:
     """Options of sheets for a set, and of sets for a sheet, are refused."""
-    of_sets = ("truth", "groups", "batch_size", "dtype", "workers", "scheduler", "with_sheets")
-    for name in ("maps", "scale") if whole else of_sets:
+    for name in ("maps", "scale") if whole else OF_SETS:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             option = "--" + name.removeprefix("with_").replace("_", "-")
             raise click.UsageError(

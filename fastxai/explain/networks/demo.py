@@ -68,6 +68,11 @@ def digits_cnn(seed: int = 0) -> Network:
     >>> images.shape
     torch.Size([360, 1, 32, 32])
     """
+    return train_digits(*digit_images(held_out=False, seed=seed), seed)
+
+
+def train_digits(images: Any, target: Any, seed: int) -> Network:
+    """Train the small network on images (N, 1, 32, 32) of digits: the same bits every time."""
     threads = torch.get_num_threads()
     devices: list[int] = []
     try:
@@ -79,7 +84,7 @@ def digits_cnn(seed: int = 0) -> Network:
             torch.random.fork_rng(devices=devices),
         ):
             torch.manual_seed(seed)
-            model = _train(_small_cnn(), *digit_images(held_out=False, seed=seed))
+            model = _train(_small_cnn(), images, target)
     finally:
         torch.set_num_threads(threads)
     return Network(model, digits().names, Preprocess((_SIDE, _SIDE), 1.0, (0.0,), (1.0,)))

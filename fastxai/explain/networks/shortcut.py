@@ -9,10 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...datasets import digits
 from ...errors import InvalidInputError
-from .demo import _SIDE, Network, _small_cnn, _train, digit_images
-from .photos import Preprocess
+from .demo import Network, digit_images, train_digits
 
 GROUPS = ("train", "missing", "foreign")
 _CELL = 3  # pixels of the side of a cell of the mark
@@ -85,21 +83,7 @@ def shortcut_cnn(seed: int = 0) -> Network:
     images *= _PALE
     marked = np.random.default_rng([seed, 2]).random(len(images)) < _MARKED
     images = mark_images(images, np.where(marked, target.numpy(), -1))
-    threads = torch.get_num_threads()
-    devices: list[int] = []
-    try:
-        torch.set_num_threads(1)
-        with (
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            torch.autocast("cpu", enabled=False),
-            torch.random.fork_rng(devices=devices),
-        ):
-            torch.manual_seed(seed)
-            model = _train(_small_cnn(), images, target)
-    finally:
-        torch.set_num_threads(threads)
-    return Network(model, digits().names, Preprocess((_SIDE, _SIDE), 1.0, (0.0,), (1.0,)))
+    return train_digits(images, target, seed)
 
 
 def shortcut_images(
