@@ -63,3 +63,15 @@ def test_select_cpu(device: str) -> None:
 def test_select_refuses(device: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fastxai_kernels.select(device)
+
+
+@pytest.mark.parametrize("package", ["pyarrow", "zarr", "pandas"])
+def test_a_set_without_its_packages_says_which_extra_brings_them(package: str) -> None:
+    code = (
+        f"import sys; sys.modules[{package!r}] = None; import fastxai\n"
+        "try:\n    fastxai.explain_dataset(len, 'photos', out='run')\n"
+        "except fastxai.MissingDependencyError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert package in done.stdout
+    assert "fastxai[sets]" in done.stdout

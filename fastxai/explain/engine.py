@@ -33,12 +33,14 @@ def run(
     first: int = 0,
     keep_output: bool = False,
     halve: bool = True,
+    batch_size: int | None = None,
 ) -> Run:
     """Explain images by several methods of one model, which share the forward pass.
 
     ``first`` is the number of the first image where they are a part of many: random numbers
     belong to an image, whichever part it comes in.  Without ``halve`` a batch that does not fit
-    into memory is an error.
+    into memory is an error.  ``batch_size`` is that of the images alone: black boxes keep their
+    own, of changed images.
     """
     one = explainers[0]
     model = one.model
@@ -49,7 +51,7 @@ def run(
             call=caller(model),
             output=one.output,
             task=one.task,
-            batch_size=one.batch_size or BATCH,
+            batch_size=batch_size or one.batch_size or BATCH,
             explainers=list(explainers),
             layers={explainer: explainer.resolve(inputs) for explainer in explainers},
             progress=progress,

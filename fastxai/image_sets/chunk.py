@@ -55,13 +55,21 @@ def compute(job: Job, layout: Layout, model: Any, batch: Batch) -> Encoded:
 def explained(job: Job, model: Any, images: Any, batch: Batch, size: int) -> Maps:
     """The maps of all methods, by the names of their arrays."""
     shared = {"output": job.output, "task": job.task, "wrt": None}
-    shared |= {"batch_size": size, "verbose": False}
+    shared |= {"batch_size": None, "verbose": False}
     explainers = make_explainers(model, job.methods, shared, job.layer)
     target = job.target if batch.targets is None else batch.targets
     if job.target == "label":
         target = np.maximum(np.array(batch.label_classes, np.int64), 0)
     with memory_assumed(job.memory), _torch_threads(job.threads):
-        done = run(explainers, images, target, first=batch.first, keep_output=True, halve=False)
+        done = run(
+            explainers,
+            images,
+            target,
+            first=batch.first,
+            keep_output=True,
+            halve=False,
+            batch_size=size,
+        )
     out = done.explanations
     found = Maps(classes=out.classes, scores=out.scores, single=out.single, output=done.output)
     found.answers = answers(done.output, job.task, job.top_k)

@@ -7,17 +7,18 @@ import shutil
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _checks
 from .._warn import warn
 from ..errors import InvalidInputError
 from ..progress import Progress, open_progress, silenced
 from . import need
-from .memory import kept_memory
-from .plan import Plan, read_plan
 from .results import Results, open_results
-from .store import Encoded
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .store import Encoded
 
 
 def explain_dataset(
@@ -127,7 +128,9 @@ def explain_dataset(
     >>> results.maps["gradcam"].shape, results.table["status"].eq("ok").all()
     ((10, 16, 16), np.True_)
     """
-    need("zarr", "pyarrow", "pandas", "filelock")
+    need("torch", "zarr", "pyarrow", "pandas", "filelock")
+    from .plan import read_plan
+
     _check(out, batch_size, top_k, dtype, thumbnail, random_state, workers)
     if client is not None:
         from .cluster import check_client
@@ -182,6 +185,7 @@ def _work(
     plan: Plan, store: Any, todo: list[int], client: Any, workers: int | None, progress: Progress
 ) -> None:
     """Compute and publish what is missing; what is computed is published, whatever happens."""
+    from .memory import kept_memory
     from .writer import Writer
 
     with (
