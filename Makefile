@@ -7,7 +7,7 @@ RUN := .venv/bin/
 FASHION := /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-full bench-explain docs dist clean
+.PHONY: help demo test lint format bench bench-full bench-explain gpu gpu-dry docs dist clean
 
 help:
 	@echo "make demo        embed real data, explain a network, and write pictures"
@@ -16,6 +16,8 @@ help:
 	@echo "make bench       benchmarks against other packages (under 30 minutes)"
 	@echo "make bench-full  ... with the million points and the slowest packages"
 	@echo "make bench-explain  the rows on explanations (25 minutes, 5.5 GB of other packages)"
+	@echo "make gpu         check, time and record everything on a CUDA device (nothing is installed)"
+	@echo "make gpu-dry     ... without one, tiny, in Triton's interpreter"
 	@echo "make docs        build the documentation"
 	@echo "make dist        build the wheel and the source archive"
 
@@ -48,8 +50,10 @@ demo: .venv/.ready
 	@if [ -e $(FASHION) ]; then $(RUN)fastxai demo --data fashion-mnist; \
 	else echo "For 70,000 images: sudo apt-get install dataset-fashion-mnist, then make demo again"; fi
 
+# The kernels of the GPU run in Triton's interpreter, which a process has or has not from its start.
 test: .venv/.ready
 	$(RUN)python -m pytest -n $(JOBS) $(TESTS)
+	$(if $(TESTS),,TRITON_INTERPRET=1 $(RUN)python -m pytest -n $(JOBS) tests/gpu)
 
 lint: .venv/.ready
 	$(RUN)ruff check
@@ -69,6 +73,13 @@ bench-full: .venv/.ready .venv-peers/.ready .venv-explain-peers/.ready
 bench-explain: .venv/.ready .venv-explain-peers/.ready
 	$(RUN)python -m benchmarks --explain
 
+# The machine's own Python, with its PyTorch for CUDA and its Triton; nothing is downloaded.
+gpu:
+	PYTHONPATH=.:kernels $(PYTHON) -m benchmarks.gpu
+
+gpu-dry: .venv/.ready
+	$(RUN)python -m benchmarks.gpu --dry --out .gpu-dry
+
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs build --strict
 
@@ -76,4 +87,4 @@ dist: .venv/.ready
 	$(RUN)python -m hatchling build
 
 clean:
-	rm -rf .venv .venv-peers .venv-explain-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis dist site
+	rm -rf .venv .venv-peers .venv-explain-peers .gpu-dry .mypy_cache .ruff_cache .pytest_cache .hypothesis dist site

@@ -80,6 +80,7 @@ def fastxai() -> None:
 @method_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
+@click.option("--device", help="cpu, cuda or cuda:1 [CUDA where there is a device]")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def embed(
     input: str,
@@ -91,6 +92,7 @@ def embed(
     n_components: int,
     seed: int,
     threads: int | None,
+    device: str | None,
     quiet: bool,
     **method_options: Any,
 ) -> None:
@@ -115,6 +117,8 @@ def embed(
     begun = time.perf_counter()
     X, classes, names = read_points(input, key, labels)
     options = {"n_components": n_components, "random_state": seed, **given}
+    if device is not None:
+        options["device"] = device
     model, embedding, timings = _run(method, X, options, threads, quiet)
     columns = tuple(model.get_feature_names_out())
     if out is not None:
@@ -140,12 +144,9 @@ def _run(
 
     from . import PCA, TSNE, UMAP
     from .progress import open_progress
-    from .system import compile_kernels
 
     model: Any = {"pca": PCA, "tsne": TSNE, "umap": UMAP}[method](**options)
     with open_progress(verbose=not quiet) as progress, threads(n_threads):
-        if method != "pca":
-            compile_kernels(progress)
         embedding = model.fit_transform(X)
     return model, embedding, progress.timings
 

@@ -201,7 +201,12 @@ def gpu_line() -> str:
     torch = sys.modules.get("torch")
     if not names and torch is not None:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return "; ".join(names) + " (not used by this version)" if names else "none found"
+    if not names:
+        return "none found"
+    from fastxai_kernels._cuda import missing
+
+    lacking = missing()
+    return "; ".join(names) + (" (device='cuda')" if lacking is None else f" (not used: {lacking})")
 
 
 def kernel_cache() -> Path:
@@ -247,6 +252,7 @@ _PACKAGES = (
     "matplotlib",
     "pyarrow",
     "torch",
+    "triton",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -99,13 +100,16 @@ def held(root: str) -> None:
     torch.set_num_threads(1)
     zarr.config.set({"threading.max_workers": 64})
     stops = Stops(Path(root))
-    run(Path(root) / "free")
+    net = small_net()  # before there are threads: they share torch's random numbers
+    run(Path(root) / "free", copy.deepcopy(net))
     folders = {}
     for number, moment in enumerate(telling(stops.seen)):
         name = f"run{number:02d}"
         reached = threading.Event()
         stops.at[name] = (moment, reached)
-        thread = threading.Thread(target=run, args=(Path(root) / name,), daemon=True)
+        thread = threading.Thread(
+            target=run, args=(Path(root) / name, copy.deepcopy(net)), daemon=True
+        )
         thread.start()
         while not reached.wait(0.01) and thread.is_alive():
             pass

@@ -1,4 +1,4 @@
-"""Two rooms, the same furniture: backends have the same files, functions and parameters."""
+"""Three rooms, the same furniture: backends have the same files, functions and parameters."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ import fastxai_kernels
 ROOT = Path(fastxai_kernels.__file__).parent
 
 
+_TOOLS = {"compile"}  # commands, not kernels
+
+
 def rooms(backend: str) -> set[str]:
-    return {file.stem for file in (ROOT / backend).glob("*.py") if not file.stem.startswith("_")}
+    names = {file.stem for file in (ROOT / backend).glob("*.py")}
+    return {name for name in names - _TOOLS if not name.startswith("_")}
 
 
 def furniture(backend: str, room: str) -> dict[str, Any]:
@@ -28,18 +32,24 @@ def furniture(backend: str, room: str) -> dict[str, Any]:
     }
 
 
-def test_same_files() -> None:
-    assert rooms("cpu") == rooms("reference")
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_same_files(backend: str) -> None:
+    assert rooms(backend) == rooms("reference")
 
 
-@pytest.mark.parametrize("room", sorted(rooms("cpu") & rooms("reference")))
-def test_same_functions_and_parameters(room: str) -> None:
-    assert furniture("cpu", room) == furniture("reference", room)
+@pytest.mark.parametrize("room", sorted(rooms("reference")))
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_same_functions_and_parameters(backend: str, room: str) -> None:
+    if backend == "gpu":
+        pytest.importorskip("triton")
+    assert furniture(backend, room) == furniture("reference", room)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", ["cpu", "gpu", "reference"])
 def test_every_function_is_in_the_backends_front_room(backend: str) -> None:
-    package = fastxai_kernels.select(backend)
+    if backend == "gpu":
+        pytest.importorskip("triton")
+    package = import_module(f"fastxai_kernels.{backend}")
     for room in rooms(backend):
         for name in furniture(backend, room):
             assert callable(getattr(package, name)), name

@@ -31,7 +31,7 @@ def test_a_mask_is_its_own():
 def test_rise_is_the_weighted_mean_of_its_masks():
     model = networks.plain_cnn()
     found = RISE(model, n_masks=30, cells=5, random_state=2)(X[:1], target=1)[0]
-    masks = torch.from_numpy(random_masks(2 * 1_000_003, 0, 30, (24, 24), 5, 0.5))
+    masks = random_masks(2 * 1_000_003, 0, 30, (24, 24), 5, 0.5)
     with torch.no_grad():
         scores = model(X[:1] * masks[:, None]).softmax(1)[:, 1]
     agree(found, (scores[:, None, None] * masks).sum(0) / (30 * 0.5))

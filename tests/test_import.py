@@ -58,9 +58,21 @@ def test_select_cpu(device: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "message"), [("cuda", "not there yet"), ("cuda:1", "not there yet"), ("tpu", "auto")]
+    ("device", "message"),
+    [
+        pytest.param("cuda", "without CUDA|no CUDA device|not installed", id="no GPU"),
+        pytest.param(
+            "cuda:7", "without CUDA|no CUDA device|not installed|numbered", id="no seventh"
+        ),
+        pytest.param("tpu", "auto", id="no such kind"),
+        pytest.param("cuda:first", "unknown", id="no number"),
+    ],
 )
 def test_select_refuses(device: str, message: str) -> None:
+    from fastxai_kernels import _cuda
+
+    if device == "cuda" and _cuda.missing() is None:
+        pytest.skip("there is a GPU")
     with pytest.raises(ValueError, match=message):
         fastxai_kernels.select(device)
 

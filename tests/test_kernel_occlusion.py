@@ -79,6 +79,52 @@ def test_read_only_images():
     assert np.array_equal(found, expected)
 
 
+def segmented(shape, batch=11, count=5, seed=0):
+    """Images, baselines, segments, rows and what is shown of each."""
+    random = np.random.default_rng(seed)
+    images, baseline, rows, _ = case(shape, batch, seed)
+    segments = random.integers(0, count, (shape[0], *shape[2:])).astype(np.int32)
+    return images, baseline, segments, rows, random.random((batch, count)) < 0.5
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+@pytest.mark.parametrize(
+    "shape",
+    [*IMAGES.values(), (3, 2, 50, 43)],
+    ids=[*IMAGES, "2-D, several blocks"],
+)
+def test_segments_are_those_of_the_reference(shape, last):
+    given = segmented(shape)
+    found, expected = buffer(shape, 11, last), buffer(shape, 11)
+    cpu.occlude_segments(*given, found)
+    reference.occlude_segments(*given, expected)
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("backend", [cpu, reference], ids=["cpu", "reference"])
+def test_segments_by_hand(backend):
+    """NaN of the image stays where it is shown, and that of the baseline where it is not."""
+    images = np.array([[[np.nan, 1, 2]]], np.float32)
+    baseline = np.array([[[0, np.inf, 0]]], np.float32)
+    shown = np.array([[True, True], [False, False], [False, True]])
+    segments = np.array([[0, 1, 1]], np.int32)
+    out = buffer(images.shape, 3)
+    backend.occlude_segments(images, baseline, segments, np.zeros(3, np.int32), shown, out)
+    np.testing.assert_array_equal(out[:, 0], [[np.nan, 1, 2], [0, np.inf, 0], [0, 1, 2]])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_segments_do_not_depend_on_the_number_of_threads(count):
+    given = segmented((2, 3, 90, 70), 30)
+    found, expected = buffer((2, 3, 90, 70), 30), buffer((2, 3, 90, 70), 30)
+    for part in given:
+        part.flags.writeable = False
+    with threads(count):
+        cpu.occlude_segments(*given, found)
+    reference.occlude_segments(*given, expected)
+    assert np.array_equal(found, expected)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", IMAGES.values(), ids=IMAGES.keys())
 def test_maps_are_those_of_the_reference(shape, dtype):

@@ -198,6 +198,17 @@ def test_a_precomputed_matrix(graph, form):
     assert found.X is None
 
 
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
+def test_a_diagonal_that_was_computed_is_a_little_off_zero(form):
+    distances = cdist(points(), points())
+    rounded = distances + np.diag(np.full(len(distances), 1e-4 * distances.max()))
+    found, true = (
+        fastxai.neighbors(form(D), K, metric="precomputed") for D in (rounded, distances)
+    )
+    assert np.array_equal(found.indices, true.indices)
+    assert np.array_equal(found.distances, true.distances)
+
+
 def test_what_a_sparse_matrix_does_not_store_is_no_neighbour():
     rows, columns, away = [0, 0, 0, 1, 2], [1, 2, 0, 0, 0], [0.0, 2.0, 0.0, 0.0, 2.0]
     D = sparse.csr_matrix((away, (rows, columns)), shape=(4, 4))
@@ -692,7 +703,7 @@ BAD_OPTIONS = {
     "an unknown metric": ({"metric": "crow flight"}, "manhattan"),
     "arguments of a metric without any": ({"metric_kwds": {"p": 3}}, "takes no arguments"),
     "an unknown device": ({"device": "abacus"}, "abacus"),
-    "a GPU": ({"device": "cuda"}, "not there yet"),
+    "a GPU that is not there": ({"device": "cuda:99"}, "cuda:99"),
     "a seed that is none": ({"random_state": "dice"}, "random_state"),
     "no threads": ({"n_jobs": 0}, "n_jobs"),
 }

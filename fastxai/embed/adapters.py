@@ -17,6 +17,8 @@ from .graph import Lists, Metric, NeighborGraph
 from .spaces import is_sparse
 
 _ROWS = 256
+# Of the largest distance: what float32 leaves of a distance of 0 that was computed by a product.
+_ROUNDING = 1e-3
 
 
 def as_neighbor_graph(
@@ -277,9 +279,14 @@ def _check_block(block: NDArray[np.float32], start: int) -> None:
             i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
             raise InvalidInputError(f"the distance in row {start + i}, column {j} {say}")
     itself = block[np.arange(len(block)), start + np.arange(len(block))]
-    if itself.any():
-        row = int(np.flatnonzero(itself)[0])
+    if (wrong := itself > _ROUNDING * _largest(block)).any():
+        row = int(wrong.argmax())
         raise _not_zero(start + row, float(itself[row]))
+
+
+def _largest(distances: NDArray[np.float32]) -> float:
+    """The largest finite distance, or 0."""
+    return float(distances.max(initial=0.0, where=np.isfinite(distances)))
 
 
 def _not_zero(row: int, distance: float) -> InvalidInputError:
@@ -299,7 +306,7 @@ def lists_of_sparse(D: Any, n_neighbors: int, leave_out: bool = True) -> Lists:
         if wrong.any():
             at = int(wrong.argmax())
             raise InvalidInputError(f"the distance in row {rows[at]}, column {columns[at]} {say}")
-    if leave_out and (wrong := (rows == columns) & (away != 0)).any():
+    if leave_out and (wrong := (rows == columns) & (away > _ROUNDING * _largest(away))).any():
         at = int(wrong.argmax())
         raise _not_zero(int(rows[at]), float(away[at]))
     pairs = np.sort(rows * np.int64(D.shape[1]) + columns)

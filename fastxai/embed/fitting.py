@@ -12,6 +12,7 @@ from scipy import sparse
 
 from .._checks import check_whole
 from .._warn import warn
+from ..devices import CPU, Device, host_array
 from ..errors import InvalidInputError
 from ..progress import Progress, open_progress
 from ..system import compile_kernels
@@ -19,19 +20,22 @@ from .adapters import as_neighbor_graph
 from .graph import Metric, NeighborGraph
 from .jobs import resolve_jobs
 from .neighbors import neighbors
-from .spaces import is_sparse
+from .spaces import NATIVE, is_sparse
 from .validation import check_points
 
 _SAMPLE = 1024  # rows that are compared
 
 
 @contextmanager
-def running(n_jobs: Any, verbose: bool) -> Iterator[Progress]:
-    """Threads and progress of one run, kernels compiled."""
+def running(n_jobs: Any, verbose: bool, device: Device = CPU) -> Iterator[Progress]:
+    """Threads and progress of one run, kernels compiled, and a word on the device."""
     from fastxai_kernels.cpu._threads import threads
 
     with threads(resolve_jobs(n_jobs)), open_progress(verbose) as progress:
-        compile_kernels(progress)
+        if device.is_gpu:
+            progress.notice(f"on {device.name}")
+        else:
+            compile_kernels(progress)
         yield progress
 
 
@@ -40,16 +44,33 @@ def is_precomputed(metric: Metric) -> bool:
     return isinstance(metric, str) and metric == "precomputed"
 
 
-def check_rows(estimator: Any, X: Any, metric: Metric) -> Any:
+def is_searched_there(X: Any, metric: Metric, device: Device) -> bool:
+    """Whether the neighbours of X are sought on a GPU: not of sparse rows, or by any metric."""
+    return device.is_gpu and metric in NATIVE and not is_sparse(X)
+
+
+def can_be_there(graph: NeighborGraph, X: Any) -> bool:
+    """Whether new rows can be placed on a GPU: rows, among points that lie there."""
+    rows = not isinstance(X, tuple) and not is_sparse(X)
+    return rows and graph.metric in NATIVE and graph.X_is_dense
+
+
+def check_rows(estimator: Any, X: Any, metric: Metric, device: Device = CPU) -> Any:
     """Points to fit, or with ``metric="precomputed"`` their distances, (n, n).
 
-    ``estimator`` takes the number and names of features; None in plain functions.
+    ``estimator`` takes the number and names of features; None in plain functions.  Points
+    whose neighbours are sought on a GPU come as `cuda.points.Points`.
 
     Raises
     ------
     InvalidInputError
         If X is neither, or has fewer than two rows.
     """
+    if is_searched_there(X, metric, device):
+        from .cuda.points import check_points_there
+
+        return check_points_there(estimator, X, device, reset=True, min_rows=2)
+    X = host_array(X)
     if not is_precomputed(metric):
         return check_points(estimator, X, reset=True, min_rows=2)
     D: Any = X if sparse.issparse(X) else np.asarray(X)
@@ -93,7 +114,7 @@ def find_neighbors_of_rows(
     metric_kwds: Mapping[str, Any] | None,
     recall: float,
     seed: int,
-    device: str,
+    device: Device,
     unique: bool = False,
     at_most: bool = False,
 ) -> NeighborGraph:
@@ -115,7 +136,7 @@ def find_neighbors_of_rows(
             recall=recall,
             unique=unique,
             random_state=seed,
-            device=device,
+            device=device.name,
         )
     graph = as_neighbor_graph(given, points.shape[0], None if at_most else k, metric=metric)
     if at_most:
@@ -125,6 +146,10 @@ def find_neighbors_of_rows(
             f"metric={metric!r} and neighbors= of metric={graph.metric!r}: the neighbours are "
             f"taken as they are; build them with neighbors(X, metric={metric!r})"
         )
+    if is_searched_there(None, metric, device):
+        from .cuda.neighbors import with_points_there
+
+        return with_points_there(graph, points, device, seed, recall)
     vectors = not is_precomputed(metric) and graph.X is not None
     if vectors:
         _same_points(graph, points)

@@ -148,6 +148,11 @@ class NeighborGraph:
         """Neighbours a point, the point itself not counted."""
         return int(self.indices.shape[1])
 
+    @property
+    def X_is_dense(self) -> bool:
+        """Whether the points are known, as a dense array."""
+        return self.X is not None and not is_sparse(self.X)
+
     def __repr__(self) -> str:
         name = self.metric if isinstance(self.metric, str) else _name(self.metric)
         recall = "unknown" if np.isnan(self.recall) else f"{self.recall:.3f}"
@@ -320,6 +325,11 @@ class NeighborGraph:
             )
         self.__dict__.update(state)
         self._search = _Search()
+
+
+def rebuilt(indices: Any, distances: Any, about: dict[str, Any]) -> NeighborGraph:
+    """What a pickle of neighbours found on a GPU calls where there may be none."""
+    return NeighborGraph._trusted(indices, distances, **about)
 
 
 def _name(metric: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..devices import choose_device, host_array
 from ..errors import FastxaiWarning, InvalidInputError
 from ..progress import Progress, open_progress
 from ..system import compile_kernels, require_memory
@@ -65,8 +66,10 @@ def neighbors(
         The same number finds the same neighbours; None draws one.
     n_jobs : int, optional
         Threads; by default all that may be used.
-    device : {"auto", "cpu"}, default "auto"
-        Where the kernels run.
+    device : {"auto", "cpu", "cuda", "cuda:1"}, default "auto"
+        Where the search runs: "auto" is where a torch tensor lies, and for arrays of the host
+        a CUDA device where there is one.  Sparse data and metrics of pynndescent are searched
+        on the CPU.
     verbose : bool, default False
         Show progress on stderr.
 
@@ -99,7 +102,7 @@ def neighbors(
     k = _count(n_neighbors)
     if not 0 < recall <= 1:
         raise InvalidInputError(f"recall={recall} is no share; choose a number in (0, 1]")
-    _check_device(device)
+    where = choose_device(device, X)
     seed = check_seed(random_state)
     jobs = resolve_jobs(n_jobs)
     if metric_kwds and metric in (*NATIVE, "precomputed"):
@@ -108,7 +111,22 @@ def neighbors(
         )
     if isinstance(metric, str) and metric == "precomputed":
         return _of_distances(X, k, unique)
-    points = check_points(None, X, reset=False)
+    if where.is_gpu and metric in NATIVE and not is_sparse(X):
+        from .cuda.neighbors import neighbors_there
+
+        with open_progress(verbose) as progress:
+            return neighbors_there(
+                X,
+                k,
+                where,
+                metric=str(metric),
+                recall=recall,
+                unique=unique,
+                seed=seed,
+                progress=progress,
+                possible=_possible,
+            )
+    points = check_points(None, host_array(X), reset=False)
     n = points.shape[0]
     if n < 2:
         raise InvalidInputError(f"n_samples = {n}: one point has no neighbours; give two or more")
@@ -149,17 +167,6 @@ def _count(n_neighbors: Any) -> int:
     if not whole or n_neighbors < 1:
         raise InvalidInputError(f"n_neighbors={n_neighbors!r}: choose a whole number of 1 or more")
     return int(n_neighbors)
-
-
-def _check_device(device: str) -> None:
-    from fastxai_kernels import select
-
-    try:
-        select(device)
-    except ValueError as error:
-        raise InvalidInputError(str(error)) from None
-    if device == "reference":
-        raise InvalidInputError("device='reference' is for tests of kernels; use 'cpu' or 'auto'")
 
 
 def _possible(k: int, n: int, what: str, stacklevel: int = 3) -> int:

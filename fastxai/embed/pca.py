@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..devices import CPU, Device, choose_device, giver_for, host_array, is_tensor
 from ..errors import FastxaiWarning, InvalidInputError
 from ..progress import Progress, open_progress
 from .jobs import resolve_jobs
+from .spaces import is_sparse
 from .validation import check_points, check_seed
 
 if TYPE_CHECKING:
@@ -50,6 +52,10 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Seeds the randomised solver; None draws a seed and keeps it in ``random_state_``.
     verbose : bool, default False
         Show progress on stderr.
+    device : {"auto", "cpu", "cuda", "cuda:1"}, default "auto"
+        Where it runs.  "auto" is where a torch tensor lies, and for arrays of the host a CUDA
+        device where there is one, to which they are sent block by block.  Sparse points are
+        worked on by the CPU.  Results come as X came; the attributes are NumPy arrays.
 
     Attributes
     ----------
@@ -72,6 +78,8 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Names of the features, where X had them.
     solver_ : str
         The solver that ran.
+    device_ : str
+        Where it ran: "cpu", "cuda:0", ...
     random_state_ : int
         The seed that was used.
 
@@ -108,6 +116,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n_jobs: int | None = None,
         random_state: Any = 0,
         verbose: bool = False,
+        device: str = "auto",
     ) -> None:
         self.n_components = n_components
         self.whiten = whiten
@@ -115,6 +124,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+        self.device = device
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -128,12 +138,13 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self._fit(X, progress)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> NDArray[Any]:
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
         """``fit(X).transform(X)``, with X checked once."""
         with self._run() as progress:
-            return self._project(self._fit(X, progress), progress)
+            points, device = self._fit(X, progress)
+            return giver_for(X)(self._project(points, device, progress))
 
-    def transform(self, X: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> Any:
         """The points X, of shape (m, d), along the components.
 
         Returns
@@ -143,10 +154,11 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         with self._run() as progress:
-            points = check_points(self, X, reset=False, keep_float64=True, in_blocks=True)
-            return self._project(points, progress)
+            device = self._device_for(X)
+            points = self._checked(X, device, reset=False)
+            return giver_for(X)(self._project(points, device, progress))
 
-    def inverse_transform(self, X: Any) -> NDArray[Any]:
+    def inverse_transform(self, X: Any) -> Any:
         """The points of feature space that X, of shape (m, n_components), stands for.
 
         Returns
@@ -157,6 +169,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         from .blocks import multiply_rows
 
+        give, X = giver_for(X), host_array(X)
         points = check_points(None, X, reset=False, keep_float64=True, accept_sparse=False)
         if points.shape[1] != self.n_components_:
             raise InvalidInputError(
@@ -167,7 +180,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         with self._run():
             restored = multiply_rows(points, zero, matrix, points.dtype, lambda rows: None)
         restored += self.mean_.astype(points.dtype)
-        return restored
+        return give(restored)
 
     @property
     def loadings_(self) -> NDArray[Any]:
@@ -190,18 +203,44 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         with open_progress(self.verbose) as progress, threads(count), single_threaded_blas():
             yield progress
 
-    def _fit(self, X: Any, progress: Progress) -> Any:
-        """Find the components; returns the checked points."""
-        self._check_parameters()
-        points = check_points(self, X, reset=True, keep_float64=True, min_rows=2, in_blocks=True)
-        wanted = self._wanted(*points.shape)
-        self.random_state_ = check_seed(self.random_state)
-        from .decompose import decompose
+    def _device_for(self, X: Any) -> Device:
+        """Where X is worked on; sparse points are by the CPU."""
+        device = choose_device(self.device, X)
+        return CPU if is_sparse(X) or hasattr(X, "sparse") else device
 
+    def _checked(self, X: Any, device: Device, *, reset: bool, min_rows: int = 1) -> Any:
+        if device.is_gpu:
+            from .cuda.pca import check_blocks_there
+
+            return check_blocks_there(self, X, device, reset=reset, least=min_rows)
+        return check_points(
+            self,
+            host_array(X),
+            reset=reset,
+            keep_float64=True,
+            min_rows=min_rows,
+            in_blocks=True,
+        )
+
+    def _fit(self, X: Any, progress: Progress) -> tuple[Any, Device]:
+        """Find the components; returns the checked points, and where they were worked on."""
+        self._check_parameters()
+        device = self._device_for(X)
+        points = self._checked(X, device, reset=True, min_rows=2)
+        wanted = self._wanted(*points.shape)
+        self.random_state_, self.device_ = check_seed(self.random_state), device.name
+        task = points, wanted, self.solver, self.random_state_
         with progress.stage("pca", 1.0) as advance:
-            found = decompose(points, wanted, self.solver, self.random_state_, advance)
+            if device.is_gpu:
+                from .cuda.pca import decompose_there
+
+                found = decompose_there(*task, device, advance)
+            else:
+                from .decompose import decompose
+
+                found = decompose(*task, advance)
         self._keep(found, points)
-        return points
+        return points, device
 
     def _check_parameters(self) -> None:
         if self.solver not in _SOLVERS:
@@ -260,14 +299,20 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         scale = np.sqrt(self.explained_variance_)
         return np.where(scale > np.finfo(np.float32).eps * scale.max(), scale, 1.0)
 
-    def _project(self, points: Any, progress: Progress) -> NDArray[Any]:
-        from .blocks import multiply_rows
-
+    def _project(self, points: Any, device: Device, progress: Progress) -> Any:
         matrix = self.components_.T.astype(np.float64) / self._scale()
         with progress.stage("project", points.shape[0]) as advance:
+            if device.is_gpu:
+                from .cuda.pca import multiply_there
+
+                return multiply_there(points, self.mean_, matrix, device, advance)
+            from .blocks import multiply_rows
+
             return multiply_rows(points, self.mean_, matrix, _result_dtype(points), advance)
 
 
 def _result_dtype(points: Any) -> type[np.floating[Any]]:
+    if is_tensor(points):
+        return np.float64 if points.dtype.itemsize >= 8 else np.float32
     wide = points.dtype.kind == "f" and points.dtype.itemsize >= 8
     return np.float64 if wide else np.float32

@@ -193,14 +193,19 @@ def find_neighbors(
             found = _search_space(np.asarray(X), k, str(metric), recall, seed, told)
         told.finish()
     if found.recall < recall:
-        warnings.warn(
-            f"the neighbour search reached a recall of {found.recall:.3f}, short of the promised "
-            f"{recall}: {X.shape[1]} dimensions may be too many; reduce them first "
-            "(fastxai.PCA) or accept it by a lower recall=",
-            FastxaiWarning,
-            stacklevel=_level_outside(),
-        )
+        warn_of_recall(found.recall, recall, X.shape[1])
     return found
+
+
+def warn_of_recall(reached: float, promised: float, d: int) -> None:
+    """Say that a search fell short of what it promised."""
+    warnings.warn(
+        f"the neighbour search reached a recall of {reached:.3f}, short of the promised "
+        f"{promised}: {d} dimensions may be too many; reduce them first "
+        "(fastxai.PCA) or accept it by a lower recall=",
+        FastxaiWarning,
+        stacklevel=_level_outside(),
+    )
 
 
 def _search_space(

@@ -11,10 +11,12 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from .._warn import warn
+from ..devices import CPU, Device, choose_device, giver_for, host_array, to_host
 from ..errors import InvalidInputError
 from ..progress import Progress
 from ..system import require_memory
 from .fitting import (
+    can_be_there,
     check_rows,
     check_schema,
     find_neighbors_of_rows,
@@ -131,12 +133,16 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         copy for each; one that returns True ends the work.
     callbacks_every_iters : int, default 50
         How often.
-    device : {"auto", "cpu"}, default "auto"
-        Where the kernels run.
+    device : {"auto", "cpu", "cuda", "cuda:1"}, default "auto"
+        Where it runs.  "auto" is where a torch tensor lies, and for arrays of the host a CUDA
+        device where there is one.  Results come as X came: NumPy, torch, CuPy, ...
 
     Attributes
     ----------
     embedding_ : ndarray of shape (n, n_components), float32
+        A torch tensor, or an array of another library, where X was one.
+    device_ : str
+        Where the fit ran: "cpu", "cuda:0", ...
     kl_divergence_ : float
         Of the embedding from the affinities, by the forces' own normalisation.
     kl_history_ : ndarray of shape (m, 2), float64
@@ -231,6 +237,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.callbacks_every_iters = callbacks_every_iters
         self.device = device
 
+    embedding_: Any
+    neighbors_: NeighborGraph
+
     def fit(self, X: Any, y: Any = None) -> Self:
         """Embed the rows of X.
 
@@ -256,17 +265,24 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_options(self)
         seed = check_seed(self.random_state)
-        points = check_rows(self, X, self.metric)
+        device, give = choose_device(self.device, X), giver_for(X)
+        points = check_rows(self, X, self.metric, device)
         n = points.shape[0]
         self._perplexities_below(n)
         check_init(self.init, n, self.n_components)
-        self.random_state_ = seed
-        with running(self.n_jobs, bool(self.verbose)) as progress:
+        self.random_state_, self.device_ = seed, device.name
+        with running(self.n_jobs, bool(self.verbose), device) as progress:
             if self.pca_components is not None:
-                points = self._reduced(points)
+                points = self._reduced(points, device)
             elif hasattr(self, "pca_"):
                 del self.pca_  # of an earlier fit
-            self._embed(points, progress)
+            if device.is_gpu:
+                from .cuda.tsne import embed_there
+
+                embed_there(self, points, device, progress)
+            else:
+                self._embed(points, progress)
+        self.embedding_ = give(self.embedding_)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
@@ -274,7 +290,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         embedding: NDArray[np.float32] = self.fit(X, y).embedding_
         return embedding
 
-    def transform(self, X: Any) -> NDArray[np.float32]:
+    def transform(self, X: Any) -> Any:
         """Place new points into the embedding, which stays as it is.
 
         A row that equals a training row gets that row's place (the lowest one's among equal
@@ -299,7 +315,30 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             If the rows do not fit to the training rows, or only their distances are known.
         """
         check_is_fitted(self, "embedding_")
-        graph, kernels = self.neighbors_, self._kernels()
+        give, device = giver_for(X), choose_device(self.device, X)
+        if device.is_gpu and can_be_there(self.neighbors_, X):
+            places = self._placed_there(X, device)
+        else:
+            places = self._placed(host_array(X))
+        if lost := int((places != places).any(axis=1).sum()):
+            warn(f"{lost:,} of {len(places):,} rows have no neighbours: they are NaN")
+        return give(places)
+
+    def _placed_there(self, X: Any, device: Device) -> Any:
+        """New points placed on a GPU."""
+        from .cuda.graph import graph_there
+        from .cuda.tsne import placed_there
+
+        if hasattr(self, "pca_"):
+            X = self.pca_.transform(X)
+        graph = graph_there(self.neighbors_, device)
+        self.neighbors_ = graph
+        with running(self.n_jobs, bool(self.verbose), device) as progress:
+            return placed_there(self, graph, X, progress)
+
+    def _placed(self, X: Any) -> NDArray[np.float32]:
+        """New points placed on the CPU."""
+        graph, kernels = self.neighbors_, CPU.kernels
         k = min(graph.n_neighbors, graph.n_points)
         with running(self.n_jobs, bool(self.verbose)) as progress:
             with progress.stage("neighbours"):
@@ -310,47 +349,46 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     if hasattr(self, "pca_"):
                         rows = self.pca_.transform(rows)
                     new = find_neighbors_of(graph, rows, k, kernels)
-            embedding = points_embedding(graph, np.asarray(self.embedding_))
+            embedding = points_embedding(graph, np.asarray(host_array(self.embedding_)))
             places: NDArray[np.float32] = embedding[np.maximum(new.known, 0)]
             strange = np.flatnonzero(new.known < 0)
             if len(strange):
                 places[strange] = self._place(embedding, new.take(strange), progress)
-        if lost := int(np.isnan(places).any(axis=1).sum()):
-            warn(f"{lost:,} of {len(places):,} rows have no neighbours: they are NaN")
         return places
 
     # --- fit, step by step -----------------------------------------------------------------
-
-    def _kernels(self) -> Any:
-        from fastxai_kernels import select
-
-        return select(self.device)
 
     def _perplexities_below(self, n: int) -> None:
         for value in perplexities(self.perplexity):
             if value >= n:
                 raise InvalidInputError(f"perplexity ({value:g}) must be less than n_samples ({n})")
 
-    def _reduced(self, points: Any) -> Any:
+    def _reduced(self, points: Any, device: Device) -> Any:
         from .pca import PCA
 
         self.pca_ = PCA(n_components=self.pca_components, random_state=self.random_state_)
+        if device.is_gpu and not hasattr(points, "nnz"):
+            from .cuda.points import Points
+
+            self.pca_.device = device.name
+            reduced = self.pca_.fit_transform(points.there)
+            return Points(reduced, None)
         return np.ascontiguousarray(self.pca_.fit_transform(points), np.float32)
 
-    def _repulsion(self, by: _Fitted, n: int, n_components: int) -> Repulsion:
+    def _repulsion(self, by: _Fitted, n: int, n_components: int, device: Device = CPU) -> Repulsion:
         options = by.dof, by.angle, by.force_error
-        return Repulsion(self._kernels(), by.method, n, n_components, *options)
+        return Repulsion(device.kernels, by.method, n, n_components, *options)
 
     def _place(
         self, embedding: NDArray[np.float32], new: NewRows, progress: Progress
     ) -> NDArray[np.float32]:
-        fitted, kernels = self._fitted, self._kernels()
+        fitted, kernels = self._fitted, CPU.kernels
         weights = kernels.conditional_affinities(new.distances, fitted.perplexities)
         repulsion = self._repulsion(fitted, *embedding.shape)
         return place(kernels, embedding, new.indices, weights, repulsion, fitted.balance, progress)
 
     def _embed(self, points: Any, progress: Progress) -> None:
-        kernels = self._kernels()
+        kernels = CPU.kernels
         near = self._find_neighbors(points)
         n = near.n_points
         self._perplexities_below(n)  # of distinct rows there may be fewer
@@ -360,10 +398,17 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if not isinstance(init, str) and near.groups is not None:
             init = np.asarray(init)[first_rows(near.groups)]
         start = start_of(init, near.X, graph, self.n_components, self.random_state_, progress)
+        self._descend(kernels, graph, start, near, progress)
+
+    def _descend(
+        self, kernels: Any, graph: Any, start: Any, near: NeighborGraph, progress: Progress
+    ) -> None:
+        """Both phases, by the kernels of a device; what they end in is kept."""
+        n, values = near.n_points, perplexities(self.perplexity)
         dof = max(self.n_components, 2) / 2 if self.dof is None else float(self.dof)
         options = dof, float(self.angle), float(self.force_error)
         by = _Fitted(values, self.method, *options, 1.0)
-        repulsion = self._repulsion(by, n, self.n_components)
+        repulsion = Repulsion(kernels, by.method, n, self.n_components, *options)
         early, main = phases(self, n)
         with progress.stage("layout", early.iterations + main.iterations) as advance:
             descent = Descent(kernels, graph, start, repulsion, rules(self), advance)
@@ -376,10 +421,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._fitted = by._replace(balance=layout.mean_sum * main.exaggeration)
         self.embedding_ = layout.Y if near.groups is None else layout.Y[near.groups]
 
-    def _find_neighbors(self, points: Any) -> NeighborGraph:
+    def _find_neighbors(self, points: Any, device: Device = CPU) -> NeighborGraph:
         n, values = points.shape[0], perplexities(self.perplexity)
         k = neighbors_needed(values, n) if self.method != "exact" else n - 1
-        if self.neighbors is None:
+        if self.neighbors is None and not device.is_gpu:
             _check_memory(n, points.shape[1], k)
         near = find_neighbors_of_rows(
             points,
@@ -389,10 +434,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             metric_kwds=self.metric_params,
             recall=self.recall,
             seed=self.random_state_,
-            device=self.device,
+            device=device,
             at_most=True,
         )
-        if self.neighbors is not None:
+        if self.neighbors is not None and not device.is_gpu:
             _check_memory(near.n_points, points.shape[1], near.n_neighbors)
         warn_of_few(near, values)
         return near
@@ -414,6 +459,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """Plain arrays and a version of their layout."""
         state = dict(super().__getstate__())
+        if "embedding_" in state:
+            state["embedding_"] = to_host(host_array(state["embedding_"]))
         if "_fitted" in state:
             state["_fitted"] = tuple(state["_fitted"])
         return {**state, "schema": _SCHEMA}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ..devices import namespace, to_host
 from ..errors import DivergedError
 from .tsne_graph import Graph, Positions
 from .tsne_repulsion import Repulsion
@@ -77,23 +78,31 @@ class _State:
 
     def rest(self) -> None:
         """Nothing moves, all gains are 1."""
-        self.velocity, self.gains = np.zeros_like(self.Y), np.ones_like(self.Y)
+        xp = namespace(self.Y)
+        self.velocity, self.gains = xp.zeros_like(self.Y), xp.ones_like(self.Y)
 
     def follow_curve(self, kernels: Any) -> None:
-        order = along_a_curve(self.Y)
+        order = _along_a_curve(self.Y)
         self.graph = kernels.reorder_graph(order, *self.graph)
         self.Y, self.velocity, self.gains = (
-            np.ascontiguousarray(part[order]) for part in (self.Y, self.velocity, self.gains)
+            part[order] for part in (self.Y, self.velocity, self.gains)
         )
         self.order = order if self.order is None else self.order[order]
 
-    def places(self) -> Positions:
+    def places(self) -> Any:
         """The layout in the order of the data."""
-        if self.order is None:
-            return self.Y.copy()
-        places = np.empty_like(self.Y)
-        places[self.order] = self.Y
+        xp = namespace(self.Y)
+        places = xp.empty_like(self.Y)
+        places[slice(None) if self.order is None else self.order] = self.Y
         return places
+
+
+def _along_a_curve(Y: Any) -> Any:
+    if namespace(Y) is np:
+        return along_a_curve(Y)
+    from .cuda.layout import curve_order
+
+    return curve_order(Y)
 
 
 class Descent:
@@ -115,8 +124,7 @@ class Descent:
         self._advance = advance
         self._iteration = self._told = 0
         self._history: list[tuple[int, float]] = []
-        p = graph[2].astype(np.float64)
-        self._entropy = float((p * np.log(p)).sum())
+        self._entropy = _entropy(graph[2])
 
     def run(self, early: Phase, main: Phase) -> Layout:
         """Both phases, one after the other."""
@@ -125,7 +133,7 @@ class Descent:
             if not self._run_phase(phase, is_main):
                 break
         last = main if self._iteration > early.iterations else early
-        if not np.isfinite(self._state.Y).all():
+        if not bool(namespace(self._state.Y).isfinite(self._state.Y).all()):
             self._diverged(last)
         _, normaliser = self._repulsion(self._state.Y)
         if not normaliser > 0:
@@ -210,7 +218,7 @@ class Descent:
         """Whether a callback asked to stop; each has a copy of its own."""
         self._told = self._iteration
         answers = [
-            callback(self._iteration, kl, self._state.places())
+            callback(self._iteration, kl, to_host(self._state.places()))
             for callback in self._rules.callbacks
         ]
         return any(isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers)
@@ -224,3 +232,10 @@ class Descent:
         due = i in _ORDER_AT or i % _ORDER_EVERY == 0
         if due and len(self._state.Y) > _MANY:
             self._state.follow_curve(self._kernels)
+
+
+def _entropy(p: Any) -> float:
+    """sum p log p of the affinities."""
+    xp = namespace(p)
+    wide = p.astype(np.float64) if xp is np else p.double()
+    return float((wide * xp.log(wide)).sum())

@@ -50,8 +50,6 @@ def check_options(model: Any) -> None:
     check_number("force_error", model.force_error, 1e-5, high=0.5)
     check_number("recall", model.recall, 0, above=True, high=1)
     check_pca_components(model.pca_components, model.metric, model.neighbors)
-    if model.device not in ("auto", "cpu"):
-        raise InvalidInputError(f"device={model.device!r}: this version runs on 'auto' or 'cpu'")
     _check_method(model)
     _check_together(model)
 

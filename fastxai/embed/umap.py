@@ -13,10 +13,12 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..devices import CPU, Device, choose_device, giver_for, host_array, to_host
 from ..errors import FastxaiWarning, InvalidInputError
 from ..progress import Progress
 from ..system import require_memory
 from .fitting import (
+    can_be_there,
     check_rows,
     check_schema,
     find_neighbors_of_rows,
@@ -104,8 +106,9 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         scikit-learn's ``KNeighborsTransformer``.
     recall : float, default 0.95
         Share of true neighbours that the search promises.
-    device : {"auto", "cpu"}, default "auto"
-        Where the kernels run.
+    device : {"auto", "cpu", "cuda", "cuda:1"}, default "auto"
+        Where it runs.  "auto" is where a torch tensor lies, and for arrays of the host a CUDA
+        device where there is one.  Results come as X came: NumPy, torch, CuPy, ...
     **others
         umap-learn's parameters that are not here: refused with a word on what is missing,
         unless they have their default.
@@ -113,6 +116,9 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     Attributes
     ----------
     embedding_ : ndarray of shape (n, n_components), float32
+        A torch tensor, or an array of another library, where X was one.
+    device_ : str
+        Where the fit ran: "cpu", "cuda:0", ...
     graph_ : scipy.sparse.csr_array of shape (n, n)
         The fuzzy set: symmetric weights in (0, 1]; with ``unique=True`` of the distinct rows.
     neighbors_ : NeighborGraph
@@ -201,6 +207,10 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.recall = recall
         self.device = device
 
+    embedding_: Any
+    neighbors_: NeighborGraph
+    _graph: Any
+
     def fit(self, X: Any, y: Any = None) -> Self:
         """Embed the rows of X.
 
@@ -224,7 +234,8 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_options(self)
         seed = check_seed(self.random_state)
-        points = check_rows(self, X, self.metric)
+        device, give = choose_device(self.device, X), giver_for(X)
+        points = check_rows(self, X, self.metric, device)
         n = points.shape[0]
         check_init(self.init, n, self.n_components)
         targets = None if y is None else check_targets(y, n, self.target_metric)
@@ -233,10 +244,14 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             if self.a is not None and self.b is not None
             else fit_curve(float(self.spread), float(self.min_dist))
         )
-        self.random_state_ = seed
+        self.random_state_, self.device_ = seed, device.name
         self.n_neighbors_ = self._possible_neighbors(n)
-        with running(self.n_jobs, bool(self.verbose)) as progress:
-            self._embed(points, targets, progress)
+        with running(self.n_jobs, bool(self.verbose), device) as progress:
+            if device.is_gpu:
+                self._embed_there(points, targets, device, progress)
+            else:
+                self._embed(points, targets, progress)
+        self.embedding_ = give(self.embedding_)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> NDArray[np.float32]:
@@ -244,7 +259,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         embedding: NDArray[np.float32] = self.fit(X, y).embedding_
         return embedding
 
-    def transform(self, X: Any) -> NDArray[np.float32]:
+    def transform(self, X: Any) -> Any:
         """Place new points among the embedded ones.
 
         A row that equals a training row gets that row's place (the lowest one's among equal
@@ -267,7 +282,24 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             If the rows do not fit to the training rows, or only their distances are known.
         """
         check_is_fitted(self, "embedding_")
-        graph, kernels = self.neighbors_, self._kernels()
+        give, device = giver_for(X), choose_device(self.device, X)
+        if device.is_gpu and can_be_there(self.neighbors_, X):
+            places = self._placed_there(X, device)
+        else:
+            places = self._placed(host_array(X))
+        lost = int((places != places).any(axis=1).sum())
+        if lost:
+            warnings.warn(
+                f"{lost:,} of {len(places):,} rows have no neighbours nearer than the "
+                "disconnection distance: they are NaN",
+                FastxaiWarning,
+                stacklevel=3,
+            )
+        return give(places)
+
+    def _placed(self, X: Any) -> NDArray[np.float32]:
+        """New points placed on the CPU."""
+        graph, kernels = self.neighbors_, CPU.kernels
         k = min(self.n_neighbors_ - 1, graph.n_points)
         with running(self.n_jobs, bool(self.verbose)) as progress:
             with progress.stage("neighbours"):
@@ -276,7 +308,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 else:
                     rows = check_points(self, X, reset=False)
                     new = find_neighbors_of(graph, rows, k, kernels)
-            embedding = points_embedding(graph, np.asarray(self.embedding_))
+            embedding = points_embedding(graph, np.asarray(host_array(self.embedding_)))
             places: NDArray[np.float32] = embedding[np.maximum(new.known, 0)]
             strange = np.flatnonzero(new.known < 0)
             if len(strange):
@@ -289,27 +321,28 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     float(self.local_connectivity),
                     epochs_of_new(self.n_epochs),
                     self._forces(),
-                    check_seed(self.transform_seed),
+                    self._transform_seed(),
                     progress,
                 )
-        if lost := int(np.isnan(places).any(axis=1).sum()):
-            warnings.warn(
-                f"{lost:,} of {len(places):,} rows have no neighbours nearer than the "
-                "disconnection distance: they are NaN",
-                FastxaiWarning,
-                stacklevel=3,
-            )
         return places
+
+    def _placed_there(self, X: Any, device: Device) -> Any:
+        """New points placed on a GPU."""
+        from .cuda.graph import graph_there
+        from .cuda.umap import placed_there
+
+        graph = graph_there(self.neighbors_, device)
+        self.neighbors_ = graph
+        with running(self.n_jobs, bool(self.verbose), device) as progress:
+            return placed_there(self, graph, X, progress)
+
+    def _transform_seed(self) -> int:
+        return check_seed(self.transform_seed)
 
     inverse_transform = missing_method("inverse_transform")
     update = missing_method("update")
 
     # --- fit, step by step -----------------------------------------------------------------
-
-    def _kernels(self) -> Any:
-        from fastxai_kernels import select
-
-        return select(self.device)
 
     def _given(self) -> Any:
         """Neighbours that the user computed before, or None."""
@@ -333,7 +366,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         near = self._find_neighbors(points)
         rows = near.n_points  # fewer than n with unique=True
         self.n_neighbors_ = near.n_neighbors + 1
-        kernels = self._kernels()
+        kernels = CPU.kernels
         with progress.stage("fuzzy set"):
             metric = near.metric if near.metric != "precomputed" else self.metric
             lists = cut_far(near.indices, near.distances, metric, self.disconnection_distance)
@@ -359,7 +392,19 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         embedding = self._arranged(kernels, graph, np.flatnonzero(~alone), progress)
         self.embedding_ = embedding if near.groups is None else embedding[near.groups]
 
-    def _find_neighbors(self, points: Any) -> NeighborGraph:
+    def _embed_there(
+        self, points: Any, targets: Targets | None, device: Device, progress: Progress
+    ) -> None:
+        """`_embed` on a GPU."""
+        from .cuda.umap import fit_there
+
+        near = self._find_neighbors(points, device)
+        self.n_neighbors_ = near.n_neighbors + 1
+        found = fit_there(self, near, targets, device, progress)
+        self.neighbors_, self.graph_, self.n_epochs_ = near, found.graph, found.n_epochs
+        self.embedding_ = found.embedding
+
+    def _find_neighbors(self, points: Any, device: Device = CPU) -> NeighborGraph:
         given = self._given()
         if self.unique and given is not None:
             raise InvalidInputError(
@@ -373,7 +418,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             metric_kwds=self.metric_kwds,
             recall=self.recall,
             seed=self.random_state_,
-            device=self.device,
+            device=device,
             unique=self.unique,
         )
 
@@ -420,6 +465,19 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     # --- scikit-learn and pickle -----------------------------------------------------------
 
     @property
+    def graph_(self) -> Any:
+        """The fuzzy set, scipy.sparse.csr_array; of a fit on a GPU copied when first asked for."""
+        if "_graph" not in vars(self):
+            raise AttributeError("graph_: this UMAP is not fitted")
+        if not sparse.issparse(self._graph):
+            self._graph = self._graph.to_scipy()
+        return self._graph
+
+    @graph_.setter
+    def graph_(self, graph: Any) -> None:
+        self._graph = graph
+
+    @property
     def _n_features_out(self) -> int:
         return int(self.embedding_.shape[1])
 
@@ -434,7 +492,10 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """Plain arrays and a version of their layout."""
         state = dict(super().__getstate__())
-        if (graph := state.pop("graph_", None)) is not None:
+        if "embedding_" in state:
+            state["embedding_"] = to_host(host_array(state["embedding_"]))
+        if state.pop("_graph", None) is not None:
+            graph = self.graph_
             state["graph_parts"] = (graph.data, graph.indices, graph.indptr, graph.shape)
         return {**state, "schema": _SCHEMA}
 
@@ -443,7 +504,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_schema(state, "UMAP", _SCHEMA)
         if (parts := state.pop("graph_parts", None)) is not None:
             *arrays, shape = parts
-            state["graph_"] = sparse.csr_array(tuple(arrays), shape=shape)
+            state["_graph"] = sparse.csr_array(tuple(arrays), shape=shape)
         super().__setstate__(state)
 
 

@@ -100,8 +100,6 @@ def check_options(model: Any) -> None:
         distance = model.disconnection_distance
         if distance != np.inf:
             check_number("disconnection_distance", distance, 0, above=True)
-    if model.device not in ("auto", "cpu"):
-        raise InvalidInputError(f"device={model.device!r}: this version runs on 'auto' or 'cpu'")
     check_whole("transform_seed", model.transform_seed, 0)
     distances = isinstance(model.metric, str) and model.metric == "precomputed"
     if (

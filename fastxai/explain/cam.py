@@ -7,22 +7,19 @@ and its kin from the gradient of the target's score by the feature maps A^k.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
+from operator import add
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-
-from fastxai_kernels import select
 
 from .._checks import check_flag
 from ..errors import InvalidInputError
 from .explainer import LayerExplainer
+from .kernels import room_for
 from .layers.layers import Layer
 from .session import Maps, Session
-
-_Array = NDArray[np.float32]
 
 
 class _CAM(LayerExplainer):
@@ -47,54 +44,52 @@ def cams(
     session: Session, layers: list[Layer], formula: str, relu: bool
 ) -> Iterator[dict[str, Maps]]:
     """Maps of the gradient family, target by target, for every layer."""
-    activations = {
-        layer: [_array(activation) for activation in session.activations(layer)] for layer in layers
-    }
+    activations = {layer: list(session.activations(layer)) for layer in layers}
+    room = room_for(session.inputs.images)
+    arrays = {layer: [room.array(a) for a in calls] for layer, calls in activations.items()}
     for k in range(session.n_targets):
         yield {
             layer.name: _by_gradient(
-                session, arrays, session.layer_gradients(layer, k), formula, relu
+                session, found, session.layer_gradients(layer, k), formula, relu
             )
-            for layer, arrays in activations.items()
+            for layer, found in arrays.items()
         }
 
 
 def _by_gradient(
     session: Session,
-    activations: list[_Array],
+    activations: list[Any],
     gradients: list[Tensor | None],
     formula: str,
     relu: bool,
 ) -> Maps:
     """Maps of one target, from each call of a layer."""
-    coarse, zero = [], torch.ones(len(session), dtype=torch.bool, device="cpu")
+    images = session.inputs.images
+    room, coarse = room_for(images), []
+    zero = torch.ones(len(session), dtype=torch.bool, device=images.device)
     for activation, gradient in zip(activations, gradients, strict=True):
         if gradient is None:
-            coarse.append(np.zeros((len(session), *activation.shape[2:]), np.float32))
+            shape = (len(session), *activation.shape[2:])
+            coarse.append(room.array(torch.zeros(shape, device=images.device)))
             continue
-        zero &= (gradient.flatten(1) == 0).all(1).cpu()
-        coarse.append(select("cpu").cam_maps(activation, _array(gradient), formula))
+        zero &= (gradient.flatten(1) == 0).all(1).to(zero.device)
+        coarse.append(room.kernels.cam_maps(activation, room.array(gradient), formula))
     return _upsampled(coarse, zero, session, relu)
 
 
-def _array(tensor: Tensor) -> _Array:
-    """Float32 and contiguous, in the memory that the CPU's kernels see."""
-    array: _Array = tensor.detach().to("cpu", torch.float32).contiguous().numpy()
-    return array
-
-
-def _upsampled(coarse: list[_Array], zero: Tensor, session: Session, relu: bool) -> Maps:
+def _upsampled(coarse: list[Any], zero: Tensor, session: Session, relu: bool) -> Maps:
     """The sum over the calls of a layer, cut and brought to the size of the images: one target.
 
     Calls at different scales are brought to one size first.
     """
-    kernels, size, device = select("cpu"), session.inputs.spatial, session.inputs.images.device
-    if len({c.shape for c in coarse}) > 1:
-        coarse = [kernels.upsample(c, size, False) for c in coarse]
-    total = coarse[0] if len(coarse) == 1 else np.sum(coarse, axis=0)
-    flat = total.reshape(len(total), -1)
-    values = torch.from_numpy(kernels.upsample(total, size, relu))
-    found = (values, torch.from_numpy(flat.min(1)), torch.from_numpy(flat.max(1)), zero)
+    images, size = session.inputs.images, session.inputs.spatial
+    room, device = room_for(images), images.device
+    if len({tuple(c.shape) for c in coarse}) > 1:
+        coarse = [room.kernels.upsample(c, size, False) for c in coarse]
+    total = reduce(add, coarse)
+    flat = room.tensor(total).flatten(1)
+    values = room.tensor(room.kernels.upsample(total, size, relu))
+    found = (values, flat.amin(1), flat.amax(1), zero)
     return Maps(*(tensor.to(device)[:, None] for tensor in found))
 
 
@@ -239,16 +234,17 @@ class CAM(_CAM):
     def by_target(self, session: Session) -> Iterator[dict[str, Maps]]:
         """One weighted sum a layer and target."""
         output, found = session.output.detach(), {}
+        room = room_for(session.inputs.images)
         for layer in session.layers_of(self):
             activation = session.activations(layer)[-1]
             weights = _classifier(self.model, activation, output, layer.name)
-            found[layer.name] = (_array(activation), weights)
-        zero = torch.zeros(len(session), dtype=torch.bool, device="cpu")
+            found[layer.name] = (room.array(activation), weights)
+        zero = torch.zeros(len(session), dtype=torch.bool, device=session.inputs.images.device)
         for k in range(session.n_targets):
             by_output = session.output_gradient(k)
             assert by_output is not None
             coarse = {
-                name: select("cpu").weighted_sum(array, _array(by_output.to(weights) @ weights))
+                name: room.kernels.weighted_sum(array, room.array(by_output.to(weights) @ weights))
                 for name, (array, weights) in found.items()
             }
             yield {

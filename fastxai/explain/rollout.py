@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from fastxai_kernels import select
-
 from ..errors import InvalidInputError
 from .explainer import Explainer
 from .inputs import Inputs
+from .kernels import room_for
 from .layers.operations import operation
 from .layers.probe import Trace, probe
 from .layers.tokens import PRODUCTS, attentions, grid_of, reads_all
@@ -238,8 +236,8 @@ class AttentionRollout(Explainer):
         found, self._tap = self._tap.attentions, AttentionTap(mean=True)
         prefix, grid = _patches(self._trace, found)
         coarse = rollout(found, len(session), prefix, grid, reads_all(self._trace))
-        array = np.ascontiguousarray(coarse.cpu().numpy())
-        fine = torch.from_numpy(select("cpu").upsample(array, session.inputs.spatial, False))
+        room = room_for(session.inputs.images)
+        fine = room.tensor(room.kernels.upsample(room.array(coarse), session.inputs.spatial, False))
         fine = fine.to(session.inputs.images.device)[:, None]
         return {"": Maps.of(fine.repeat_interleave(session.n_targets, 1))}
 

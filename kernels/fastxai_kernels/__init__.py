@@ -1,7 +1,8 @@
 """Hot loops of fastxai: arrays and numbers in, arrays and numbers out.
 
-Two rooms with the same furniture: ``reference`` (NumPy float64, the specification) and
-``cpu`` (Numba, float32).  `select` is the one place where a room is chosen.
+Three rooms with the same furniture: ``reference`` (NumPy float64, the specification), ``cpu``
+(Numba, float32) and ``gpu`` (Triton, torch tensors).  `select` is the one place where a room
+is chosen.
 """
 
 from importlib import import_module
@@ -15,9 +16,9 @@ def select(device: str = "auto") -> Any:
 
     Parameters
     ----------
-    device : {"auto", "cpu", "reference"}, default "auto"
-        ``"auto"`` takes the fastest that is there (today the CPU); ``"reference"`` is slow
-        and meant for tests.
+    device : {"auto", "cpu", "cuda", "cuda:1", "reference"}, default "auto"
+        ``"auto"`` is the CPU, whose kernels take NumPy arrays, as those of CUDA take torch
+        tensors; ``"reference"`` is slow and meant for tests.
 
     Returns
     -------
@@ -27,7 +28,7 @@ def select(device: str = "auto") -> Any:
     Raises
     ------
     ValueError
-        If there is no such backend.
+        If there is no such backend, or it can not run here; the message says what is missing.
 
     Examples
     --------
@@ -37,8 +38,7 @@ def select(device: str = "auto") -> Any:
     """
     if device in _BACKENDS:
         return import_module(f".{_BACKENDS[device]}", __name__)
-    if device == "gpu" or device.startswith("cuda"):
-        raise ValueError(
-            f"device={device!r}: the GPU backend is not there yet; use device='cpu' or 'auto'"
-        )
-    raise ValueError(f"device={device!r} is unknown; choose one of {', '.join(_BACKENDS)}")
+    from ._cuda import torch_device
+
+    torch_device(device)
+    return import_module(".gpu", __name__)

@@ -9,12 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastxai_kernels import select
-
 from ..._checks import check_flag
 from ...progress import Progress
 from ..explainer import Explainer
 from ..inputs import Inputs
+from ..kernels import Room, room_for
 from ..session import Maps, Session
 from ..targets.targets import Targets
 from .baselines import check_baseline, read_baseline
@@ -50,7 +49,7 @@ class Occluder:
         self.form = torch.contiguous_format if double else form
         self._columns = windows.copy()
         self._columns[:, -1] *= 1 + double
-        self._read: dict[bool, list[NDArray[np.float32]]] = {}
+        self._read: dict[bool, list[Any]] = {}
 
     def __call__(self, first: int, last: int, buffer: Tensor) -> Tensor:
         """Write numbers [first, last); whose rows' they are."""
@@ -60,22 +59,27 @@ class Occluder:
         """Write these numbers; whose rows' they are."""
         rows, which = np.divmod(numbers, len(self.windows))
         rows = rows.astype(np.int32)
-        out = buffer.numpy().view(np.float32)
-        select("cpu").occlude(*self._lying_as(buffer), rows, self._columns[which], out)
+        room = room_for(buffer)
+        tables = (room.table(table, buffer) for table in (rows, self._columns[which]))
+        out = buffer.view(torch.float32) if room.is_gpu else buffer.numpy().view(np.float32)
+        room.kernels.occlude(*self._lying_as(buffer, room), *tables, out)
         self.latest = (int(rows[0]), self.windows[which])
         return torch.from_numpy(rows).long()
 
-    def _lying_as(self, buffer: Tensor) -> list[NDArray[np.float32]]:
+    def _lying_as(self, buffer: Tensor, room: Room) -> list[Any]:
         """Images and baseline in the buffer's order of memory, brought to it once."""
         plain = buffer.is_contiguous()
         if plain not in self._read:
             form = torch.channels_last if buffer.ndim == 4 else torch.channels_last_3d
             form = torch.contiguous_format if plain else form
+            given = [
+                part.detach().to(buffer.device, buffer.dtype).contiguous(memory_format=form)
+                for part in (self._images, self._baseline)
+            ]
             self._read[plain] = [
-                given.detach().to("cpu", buffer.dtype).contiguous(memory_format=form).numpy()
-                .view(np.float32)
-                for given in (self._images, self._baseline)
-            ]  # fmt: skip
+                part.view(torch.float32) if room.is_gpu else part.numpy().view(np.float32)
+                for part in given
+            ]
         return self._read[plain]
 
 
@@ -148,9 +152,12 @@ def occlusion_maps(
     )
     drops = (before[:, None] - after).transpose(1, 2)  # (N, K, n_windows)
     n, k = drops.shape[:2]
-    flat = np.ascontiguousarray(drops.reshape(n * k, -1).numpy())
-    maps = select("cpu").occlusion_map(flat, windows, inputs.spatial)
-    return torch.from_numpy(maps).reshape(n, k, *inputs.spatial).to(inputs.images.device)
+    images = inputs.images
+    room = room_for(images)
+    flat = drops.reshape(n * k, -1).contiguous()
+    scores = flat.to(images.device) if room.is_gpu else flat.numpy()
+    maps = room.kernels.occlusion_map(scores, room.table(windows, images), inputs.spatial)
+    return room.tensor(maps).reshape(n, k, *inputs.spatial).to(inputs.images.device)
 
 
 class Occlusion(Explainer):

@@ -16,6 +16,7 @@ from ...errors import InvalidInputError, ModelError
 from ...progress import Progress
 from ..halving import Batches
 from ..inputs import Inputs
+from ..kernels import room_for
 from ..targets.targets import Targets
 
 SCORES = ("logit", "probability")
@@ -109,6 +110,11 @@ def available_memory(device: Any) -> int | None:
     return system.available_memory()
 
 
+def place_of(images: Tensor) -> torch.device:
+    """Where the kernels write changed images: beside the images where those of a GPU do."""
+    return images.device if room_for(images).is_gpu else torch.device("cpu")
+
+
 class Perturbed:
     """Runs changed images through a model.
 
@@ -153,7 +159,7 @@ class Perturbed:
         """Scores (total, K) float64 of ``total`` changed images.
 
         ``fill(first, last, buffer)`` writes images [first, last) into a buffer (b, C, *spatial)
-        in the CPU's memory and returns whose rows' they are.
+        in the memory of the kernels, `place_of`, and returns whose rows' they are.
         """
         batches = Batches(total, self._asked or _FIRST, self._group or total)
 
@@ -186,8 +192,8 @@ class Perturbed:
             self._buffer = None  # before there is another
             # Kernels write single precision; half can be had from it without loss.
             dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
-            room = torch.empty((size, *like.shape[1:]), dtype=dtype, device="cpu")
-            self._buffer = room.contiguous(memory_format=self._format)
+            empty = torch.empty((size, *like.shape[1:]), dtype=dtype, device=place_of(like))
+            self._buffer = empty.contiguous(memory_format=self._format)
         buffer = self._buffer[: last - first]
         rows = fill(first, last, buffer)
         return buffer.to(like.device, like.dtype), rows.to(like.device)

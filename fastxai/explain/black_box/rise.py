@@ -6,25 +6,29 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-
-from fastxai_kernels import select
 
 from ..._checks import check_flag, check_number, check_whole
 from ...errors import InvalidInputError
 from ..explainer import Explainer
+from ..kernels import room_for
 from ..session import Maps, Session
 from .baselines import check_baseline, read_baseline
 from .occlusion import runner
-from .perturbed import Perturbed, check_score, format_of
+from .perturbed import Perturbed, check_score, format_of, place_of
 
-_Masks = NDArray[np.float32]
+_CPU = torch.device("cpu")
 
 
 def random_masks(
-    seed: int, first: int, last: int, size: tuple[int, ...], cells: int, p: float
-) -> _Masks:
+    seed: int,
+    first: int,
+    last: int,
+    size: tuple[int, ...],
+    cells: int,
+    p: float,
+    place: torch.device = _CPU,
+) -> Tensor:
     """Masks [first, last) of one image, (last - first, *size) in [0, 1].
 
     A grid of cells, each open with probability ``p``, drawn a cell larger than the image,
@@ -38,8 +42,11 @@ def random_masks(
         random = np.random.default_rng([seed, number])
         grids[row] = random.random(grids.shape[1:]) < p
         shifts.append([int(random.integers(side)) for side in step])
-    large = select("cpu").upsample(grids, tuple((cells + 1) * side for side in step), False)
-    masks = np.empty((last - first, *size), np.float32)
+    drawn = torch.from_numpy(grids).to(place)
+    room = room_for(drawn)
+    sides = tuple((cells + 1) * side for side in step)
+    large = room.tensor(room.kernels.upsample(room.array(drawn), sides, False))
+    masks = torch.empty((last - first, *size), dtype=torch.float32, device=place)
     for row, shift in enumerate(shifts):
         region = tuple(slice(by, by + pixels) for by, pixels in zip(shift, size, strict=True))
         masks[row] = large[row][region]
@@ -151,15 +158,16 @@ class _Masked:
         self._rise, self._session = rise, session
         self._size = session.inputs.spatial
         wide = torch.float64 if images.dtype == torch.float64 else torch.float32
-        self._images = images.to("cpu", wide)
-        self._baseline = read_baseline(rise.baseline, images).to("cpu", wide)
+        self._place = place_of(images)
+        self._images = images.to(self._place, wide)
+        self._baseline = read_baseline(rise.baseline, images).to(self._place, wide)
 
     def __call__(self, first: int, last: int, buffer: Tensor) -> Tensor:
         """Write numbers [first, last); whose rows' they are."""
         rows = torch.arange(first, last, device="cpu") // self._rise.n_masks
         for row in rows.unique().tolist():
             begin, end = self._numbers_of(row, first, last)
-            masks = torch.from_numpy(self._masks(row, begin, end)).to(buffer.dtype)
+            masks = self._masks(row, begin, end).to(buffer.dtype)
             where = slice(row * self._rise.n_masks + begin - first, None)
             out = buffer[where][: end - begin]
             torch.lerp(self._baseline[row], self._images[row], masks[:, None], out=out)
@@ -168,14 +176,15 @@ class _Masked:
     def maps(self, scores: Tensor) -> Tensor:
         """(N, K, *spatial) from the scores (N * n, K); the masks are drawn again."""
         rise, k = self._rise, scores.shape[1]
-        found = torch.zeros(len(self._images), k, *self._size, device="cpu")
+        place, scores = self._place, scores.to(self._place)
+        found = torch.zeros(len(self._images), k, *self._size, device=place)
         block = 64
         for row in range(len(found)):
             own = scores[row * rise.n_masks : (row + 1) * rise.n_masks]
-            total = torch.zeros(k, int(np.prod(self._size)), dtype=torch.float64, device="cpu")
+            total = torch.zeros(k, int(np.prod(self._size)), dtype=torch.float64, device=place)
             for begin in range(0, rise.n_masks, block):
                 end = min(begin + block, rise.n_masks)
-                masks = torch.from_numpy(self._masks(row, begin, end)).flatten(1)
+                masks = self._masks(row, begin, end).flatten(1)
                 total += own[begin:end].T @ masks.double()
             found[row] = (total / (rise.n_masks * rise.p)).reshape(k, *self._size)
         return found
@@ -184,7 +193,7 @@ class _Masked:
         n = self._rise.n_masks
         return max(first - row * n, 0), min(last - row * n, n)
 
-    def _masks(self, row: int, begin: int, end: int) -> _Masks:
+    def _masks(self, row: int, begin: int, end: int) -> Tensor:
         rise = self._rise
         seed = self._session.seed_of(rise.random_state, row)
-        return random_masks(seed, begin, end, self._size, rise.cells, rise.p)
+        return random_masks(seed, begin, end, self._size, rise.cells, rise.p, self._place)

@@ -9,7 +9,7 @@ from .descent import descend
 from .exact import exact_repulsion, exact_repulsion_at
 from .fuzzy_set import fuzzy_union, memberships, smooth_distances
 from .knn import nearest, nearest_screened
-from .occlusion import occlude, occlusion_map
+from .occlusion import occlude, occlude_segments, occlusion_map
 from .particle_mesh import (
     evaluate_mesh,
     mesh_potential,
@@ -55,6 +55,7 @@ __all__ = [
     "nearest_screened",
     "normalise",
     "occlude",
+    "occlude_segments",
     "occlusion_map",
     "pack_cells",
     "pack_edges",

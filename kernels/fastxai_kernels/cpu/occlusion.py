@@ -1,11 +1,12 @@
-"""Images with windows covered, and the map of what the windows' scores say of each pixel.
+"""Images with windows or segments covered, and the map of what windows' scores say of each pixel.
 
-    x_b = x with the baseline inside window b
+    x_b = x with the baseline inside window b, or in the segments that b does not show
     M_p = mean of s_w over the windows w that cover p      (Zeiler and Fergus 2014, section 4.1)
 
-A batch is written once, straight into its buffer.  A map takes one addition a corner of each
-window, into a table of differences, and one running sum along each axis (a summed-area table
-read backwards: Crow 1984).
+A batch is written once, straight into its buffer.  Of segments a block of pixels is written into
+all images of the batch while it, its baseline and its segments are in the cache.  A map takes one
+addition a corner of each window, into a table of differences, and one running sum along each axis
+(a summed-area table read backwards: Crow 1984).
 """
 
 # Compiled functions carry no annotations: their types stand in the decorator.
@@ -19,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._jit import array_in, array_out, f32, f64, i32, i64, kernel
+from ._jit import array_in, array_out, b1, f32, f64, i32, i64, kernel
 from ._threads import parallel_for
 
 _PLANES = 2
+_PIXELS = 1024  # of a block; its numbers stay in the first cache
 _Array = NDArray[np.float32]
 _Windows = NDArray[np.int32]
 
@@ -99,6 +101,76 @@ def occlude(
     to, _ = _in_three_axes(out, windows)
     planes = to.shape[0] * to.shape[1] * to.shape[2]
     parallel_for(_cover, planes, _PLANES, given, cover, rows, padded, to)
+
+
+@kernel(
+    array_in(f32, 3),
+    array_in(f32, 3),
+    array_in(i32, 2),
+    array_in(i32, 1),
+    array_in(b1, 2),
+    i64,
+    array_out(f32, 3),
+    i64,
+    i64,
+)
+def _show(images, baseline, segments, rows, shown, inner, out, start, stop):
+    """Blocks of pixels of all images of the batch; in a plane ``inner`` numbers are a pixel."""
+    planes, pixels = out.shape[1], segments.shape[1]
+    ends = np.empty(_PIXELS, np.int64)  # of runs of pixels of one segment, which are copied whole
+    for block in range(start, stop):
+        first, last = block * _PIXELS, min((block + 1) * _PIXELS, pixels)
+        known = -1
+        for b in range(out.shape[0]):
+            row = rows[b]
+            number = segments[row]
+            if row != known:
+                known, runs = row, 0
+                for p in range(first + 1, last):
+                    if number[p] != number[p - 1]:
+                        ends[runs] = p
+                        runs += 1
+                ends[runs] = last
+            for plane in range(planes):
+                to, image, cover = out[b, plane], images[row, plane], baseline[row, plane]
+                p = first
+                for run in range(runs + 1):
+                    end = ends[run]
+                    if shown[b, number[p]]:
+                        for i in range(p * inner, end * inner):
+                            to[i] = image[i]
+                    else:
+                        for i in range(p * inner, end * inner):
+                            to[i] = cover[i]
+                    p = end
+
+
+def occlude_segments(
+    images: _Array,
+    baseline: _Array,
+    segments: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    shown: NDArray[np.bool_],
+    out: _Array,
+) -> None:
+    """Write into out (b, c, *s): image ``rows[b]``, and its baseline where it is not shown.
+
+    ``images`` and ``baseline`` are (n, c, *s) with one to three axes s, ``segments`` (n, *s) are
+    numbers of segments, and ``shown`` (b, number of segments) tells which are left as they are
+    (Ribeiro, Singh and Guestrin 2016, section 3.3).  ``out`` may lie with the channels last.
+    """
+    last = not out.flags.c_contiguous
+    inner = out.shape[1] if last else 1
+
+    def in_planes(part: Any) -> Any:
+        if last:
+            return np.moveaxis(part, 1, -1).reshape(len(part), 1, -1)
+        return part.reshape(*part.shape[:2], -1)
+
+    given, cover = (np.ascontiguousarray(in_planes(part)) for part in (images, baseline))
+    numbers = segments.reshape(len(segments), -1)
+    blocks = -(-numbers.shape[1] // _PIXELS)
+    parallel_for(_show, blocks, 1, given, cover, numbers, rows, shown, inner, in_planes(out))
 
 
 @kernel(array_in(f64, 2), array_in(i32, 3), array_out(f64, 4), i64, i64)

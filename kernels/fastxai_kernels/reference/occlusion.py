@@ -1,6 +1,6 @@
-"""Images with windows covered, and the map of what the windows' scores say of each pixel.
+"""Images with windows or segments covered, and the map of what windows' scores say of each pixel.
 
-x_b = x with the baseline inside window b
+x_b = x with the baseline inside window b, or in the segments that b does not show
 M_p = mean of s_w over the windows w that cover p      (Zeiler and Fergus 2014, section 4.1)
 """
 
@@ -29,6 +29,19 @@ def occlude(images: Array, baseline: Array, rows: Array, windows: Array, out: Ar
         out[b] = images[row]
         region = (slice(None), *_region(window))
         out[b][region] = baseline[row][region]
+
+
+def occlude_segments(
+    images: Array, baseline: Array, segments: Array, rows: Array, shown: Array, out: Array
+) -> None:
+    """Write into out (b, c, *s): image ``rows[b]``, and its baseline where it is not shown.
+
+    ``images`` and ``baseline`` are (n, c, *s) with one to three axes s, ``segments`` (n, *s) are
+    numbers of segments, and ``shown`` (b, number of segments) tells which are left as they are
+    (Ribeiro, Singh and Guestrin 2016, section 3.3).  ``out`` may lie with the channels last.
+    """
+    for b, row in enumerate(rows):
+        out[b] = np.where(shown[b][segments[row]], images[row], baseline[row])
 
 
 def occlusion_map(scores: Array, windows: Array, size: Sequence[int]) -> Array:

@@ -1,0 +1,61 @@
+"""`make gpu`, as it runs on a machine without one: it has to be right at the first try."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.gpu.__main__ import REAL, main, markdown, parts, run
+from benchmarks.gpu.timing import Clock
+
+# Whole runs are what test_umap.py and test_tsne.py make, so the dry run of them is left to
+# `make gpu-dry`; here each kernel, PCA and the explainers.
+KERNELS = ["compile", "90", "gradcam", "occlusion", "pca of"]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    out = tmp_path_factory.mktemp("gpu")
+    status = main(["--dry", "--out", str(out), "--only", *KERNELS, "--minutes", "4"])
+    return status, json.loads((out / "gpu-dry.json").read_text()), (out / "gpu-dry.md").read_text()
+
+
+def test_every_part_is_right(written) -> None:
+    status, result, _ = written
+    wrong = {name: part for name, part in result["parts"].items() if part["outcome"] != "ok"}
+    assert wrong == {}
+    assert status == 0
+
+
+def test_figures_and_machine_are_recorded(written) -> None:
+    _, result, table = written
+    assert result["machine"]["copy_gb_s"] > 0
+    assert {"dry", "gpu", "torch", "triton", "numpy"} <= result["machine"].keys()
+    assert {"error", "allowed", "ms", "share_of_copy"} <= result["parts"]["nearest 90"][
+        "figures"
+    ].keys()
+    assert all(f"| {name} |" in table for name in result["parts"])
+
+
+def test_the_real_run_has_every_part() -> None:
+    import torch
+
+    names = [name for name, _ in parts(REAL, Clock(torch.device("cpu"), 1))]
+    assert {"umap of 70,000", "umap of 1,000,000", "tsne of 1,000,000", "gradcam"} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_a_part_that_fails_is_recorded() -> None:
+    def fails():
+        raise RuntimeError("no memory | at all")
+
+    record = run(fails)
+    assert record["outcome"] == "failed"
+    table = markdown({"machine": {"gpu": "none"}, "parts": {"it": record}})
+    assert "RuntimeError: no memory / at all" in table
+
+
+def test_a_part_that_errs_is_wrong() -> None:
+    assert run(lambda: {"error": 0.2, "allowed": 0.1})["outcome"] == "wrong"
+    assert run(lambda: {"error": float("nan"), "allowed": 0.1})["outcome"] == "wrong"
