@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._warn import warn
 from .errors import InvalidInputError
 
 _CUDA = 2  # DLPack's number of CUDA devices
@@ -73,6 +74,17 @@ def choose_device(device: Any, X: Any = None) -> Device:
     except ValueError as error:
         raise InvalidInputError(str(error)) from None
     return Device(str(found) if found.type == "cuda" else "cuda:0", found)
+
+
+def choose_device_again(device: Any, X: Any) -> Device:
+    """As `choose_device`, for an estimator fitted elsewhere: the CPU where its GPU is missing."""
+    try:
+        return choose_device(device, X)
+    except InvalidInputError as error:
+        if not str(device).startswith("cuda") or _cuda_number(X) is not None:
+            raise
+        warn(f"fitted with device={str(device)!r}, and used on the CPU: {error}")
+        return CPU
 
 
 def _cuda_available() -> bool:

@@ -42,7 +42,7 @@ DRY = Sizes((90,), (90,), 15, 8, 2**16, 2)
 
 def parts(sizes: Sizes, clock: Any) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Names and work, in the order in which they are worth most."""
-    from . import kernels, whole
+    from . import kernels, rooms, whole
 
     yield "compile", lambda: compiled(clock)
     made: dict[int, kernels.Inputs] = {}
@@ -54,7 +54,7 @@ def parts(sizes: Sizes, clock: Any) -> Iterator[tuple[str, Callable[[], dict[str
         return made[n]
 
     for number, n in enumerate(sizes.kernels):
-        for name, part in kernels.PARTS.items():
+        for name, part in {**kernels.PARTS, **rooms.PARTS}.items():
             yield f"{name} {n:,}", lambda part=part, n=n: part(inputs(n))  # type: ignore[misc]
         if number == 0:
             made.clear()

@@ -11,7 +11,15 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from .._warn import warn
-from ..devices import CPU, Device, choose_device, giver_for, host_array, to_host
+from ..devices import (
+    CPU,
+    Device,
+    choose_device,
+    choose_device_again,
+    giver_for,
+    host_array,
+    to_host,
+)
 from ..errors import InvalidInputError
 from ..progress import Progress
 from ..system import require_memory
@@ -315,7 +323,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             If the rows do not fit to the training rows, or only their distances are known.
         """
         check_is_fitted(self, "embedding_")
-        give, device = giver_for(X), choose_device(self.device, X)
+        give, device = giver_for(X), choose_device_again(self.device, X)
         if device.is_gpu and can_be_there(self.neighbors_, X):
             places = self._placed_there(X, device)
         else:

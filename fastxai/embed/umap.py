@@ -13,7 +13,15 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ..devices import CPU, Device, choose_device, giver_for, host_array, to_host
+from ..devices import (
+    CPU,
+    Device,
+    choose_device,
+    choose_device_again,
+    giver_for,
+    host_array,
+    to_host,
+)
 from ..errors import FastxaiWarning, InvalidInputError
 from ..progress import Progress
 from ..system import require_memory
@@ -30,7 +38,14 @@ from .graph import Metric, NeighborGraph
 from .initialise import check_init, start_positions
 from .umap_graph import Targets, check_targets, cut_far, fuzzy_set, supervise
 from .umap_layout import Forces, arrange, default_epochs, epochs_of_new
-from .umap_options import check_foreign, check_options, fit_curve, given_knn, missing_method
+from .umap_options import (
+    check_components,
+    check_foreign,
+    check_options,
+    fit_curve,
+    given_knn,
+    missing_method,
+)
 from .umap_transform import find_neighbors_of, place, take_neighbors_of
 from .validation import check_points, check_seed
 
@@ -235,6 +250,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_options(self)
         seed = check_seed(self.random_state)
         device, give = choose_device(self.device, X), giver_for(X)
+        check_components(self.n_components, device)
         points = check_rows(self, X, self.metric, device)
         n = points.shape[0]
         check_init(self.init, n, self.n_components)
@@ -282,7 +298,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             If the rows do not fit to the training rows, or only their distances are known.
         """
         check_is_fitted(self, "embedding_")
-        give, device = giver_for(X), choose_device(self.device, X)
+        give, device = giver_for(X), choose_device_again(self.device, X)
         if device.is_gpu and can_be_there(self.neighbors_, X):
             places = self._placed_there(X, device)
         else:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import check_number, check_whole
+from ..devices import Device
 from ..errors import FastxaiWarning, InvalidInputError
 
 # umap-learn's parameters that are not here: their default asks for nothing.
@@ -62,6 +63,23 @@ def check_foreign(given: Mapping[str, Any]) -> None:
                 )
         else:
             raise TypeError(f"UMAP has no parameter {name!r}")
+
+
+_COMPONENTS_THERE = 32
+
+
+def check_components(n_components: int, device: Device) -> None:
+    """Refuse more components than a GPU's kernels lay out.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if device.is_gpu and n_components > _COMPONENTS_THERE:
+        raise InvalidInputError(
+            f"n_components={n_components}: on {device.name} a layout has at most "
+            f"{_COMPONENTS_THERE}; use device='cpu'"
+        )
 
 
 def check_options(model: Any) -> None:

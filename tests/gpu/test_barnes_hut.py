@@ -36,6 +36,7 @@ CASES = {
     "three points": normal(3, d=3),
     "two points": normal(2),
     "one point": normal(1),
+    "no points": normal(0),
 }
 DOFS = dict.fromkeys(CASES, 1.0) | {"3-D": 0.5, "1-D": 3.0, "outliers": 0.5}
 

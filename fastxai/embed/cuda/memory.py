@@ -58,4 +58,4 @@ def search_bytes(n: int, d: int, k: int, metric: Any) -> float:
 
 def layout_bytes(n: int, k: int) -> float:
     """Bytes of the graph: keys of both directions while it is sorted, then packed edges."""
-    return 64.0 * n * k + 200.0 * n + _SPARE
+    return 96.0 * n * k + 200.0 * n + _SPARE

@@ -13,6 +13,7 @@ from ...devices import Device, as_tensor, is_foreign
 from ...errors import InvalidInputError
 from ..spaces import _LARGE, _SMALL, ANGULAR, EUCLIDEAN
 from ..validation import _check_features, _check_shape, _refuse, check_points
+from .memory import require_device_memory
 
 _ROWS = 1 << 16
 
@@ -44,9 +45,13 @@ def check_points_there(
     ------
     InvalidInputError
         As `check_points`.
+    NotEnoughMemoryError
+        If points of the host do not fit into the device's memory.
     """
     if not is_foreign(X):
         host = check_points(estimator, X, reset=reset, min_rows=min_rows, accept_sparse=False)
+        n, d = host.shape
+        require_device_memory(device, 4.0 * n * d, f"a copy of {n:,} x {d:,} points")
         return Points(upload(host, device), host)
     tensor = as_tensor(X)
     _check_shape(tuple(tensor.shape), min_rows)

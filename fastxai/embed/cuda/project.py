@@ -14,6 +14,7 @@ from ..estimate import spread
 from ..project import _FEW_FEATURES, _SAMPLE, FEW_ROWS, MANY_FEATURES, WIDEST, _round, longest_list
 
 _GUESS = 0.5
+_LONGEST = 1024  # list that the kernels hold
 
 
 class Truth(NamedTuple):
@@ -48,7 +49,7 @@ def choose_projection(
     n, d = X.shape
     indices, distances = kernels.nearest(X[rows.long()], X, k, rows)
     truth = Truth(rows, indices, distances * distances)
-    longest = longest_list(n, k)
+    longest = min(longest_list(n, k), _LONGEST)
     mean, directions, width = _directions(kernels, X, share)
     if width == d:
         points, _ = kernels.project(X, mean, torch.eye(d, device=X.device))

@@ -37,6 +37,7 @@ _QUICK = 5e13
 _TOO_MANY = 5e16
 _SLICE_OF_PAIRS = 1e13
 _SLICE = 1 << 18
+_MOST = 512  # neighbours: lists of candidates are twice as long at least, and hold 1024
 
 
 class Found(NamedTuple):
@@ -53,7 +54,7 @@ def find_neighbors_there(
     """The k true neighbours of every row of a space, the row itself left out."""
     X = space.rows
     n, d = X.shape
-    if promised >= 1 or is_quick(n, d):
+    if promised >= 1 or is_quick(n, d) or k > _MOST:
         indices, squares = _exact(kernels, X, k, advance)
         return Found(indices, space.distances(squares), 1.0)
     copies = find_copies(kernels, X)

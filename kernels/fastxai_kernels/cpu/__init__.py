@@ -19,6 +19,7 @@ from .particle_mesh import (
 )
 from .perplexity import conditional_affinities, joint_affinities
 from .placement import attraction_at
+from .prototypes import kernel_sums, next_criticism, next_prototype, witness
 from .refine import join_neighbors, rerank
 from .rows import hash_rows
 from .spectral import chebyshev_filter, normalise, ritz
@@ -47,12 +48,15 @@ __all__ = [
     "hash_rows",
     "join_neighbors",
     "joint_affinities",
+    "kernel_sums",
     "memberships",
     "mesh_potential",
     "mesh_size",
     "mesh_spacing",
     "nearest",
     "nearest_screened",
+    "next_criticism",
+    "next_prototype",
     "normalise",
     "occlude",
     "occlude_segments",
@@ -72,4 +76,5 @@ __all__ = [
     "umap_place",
     "upsample",
     "weighted_sum",
+    "witness",
 ]

@@ -1,5 +1,6 @@
 """The GPU backend: Triton, torch tensors in and out."""
 
+from ._precision import tf32
 from .attraction import attraction, cross_entropy, reorder_graph
 from .barnes_hut import barnes_hut, evaluate_tree, fixed_tree
 from .cam import cam_maps, upsample, weighted_sum
@@ -19,6 +20,7 @@ from .particle_mesh import (
 )
 from .perplexity import conditional_affinities, joint_affinities
 from .placement import attraction_at
+from .prototypes import kernel_sums, next_criticism, next_prototype, witness
 from .refine import join_neighbors, rerank
 from .rows import hash_rows
 from .spectral import chebyshev_filter, normalise, ritz
@@ -47,12 +49,15 @@ __all__ = [
     "hash_rows",
     "join_neighbors",
     "joint_affinities",
+    "kernel_sums",
     "memberships",
     "mesh_potential",
     "mesh_size",
     "mesh_spacing",
     "nearest",
     "nearest_screened",
+    "next_criticism",
+    "next_prototype",
     "normalise",
     "occlude",
     "occlude_segments",
@@ -68,8 +73,10 @@ __all__ = [
     "restore_connectivity",
     "ritz",
     "smooth_distances",
+    "tf32",
     "umap_layout",
     "umap_place",
     "upsample",
     "weighted_sum",
+    "witness",
 ]

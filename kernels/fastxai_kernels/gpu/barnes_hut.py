@@ -216,6 +216,8 @@ def _walk(
 
 def barnes_hut(Y: Tensor, dof: float, angle: float) -> tuple[Tensor, float]:
     """Repulsive forces (n, d) on points (n, d), d = 1, 2 or 3, and the normalisation Z."""
+    if len(Y) == 0:
+        return torch.zeros_like(Y), 0.0
     tree = build(_in_plane(Y), dof)
     forces, sums = _walk(tree, tree.points, tree.order, len(Y), dof, angle)
     return forces[:, : Y.shape[1]].contiguous(), float(sums.sum())  # the contract's scalar
