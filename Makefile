@@ -15,7 +15,7 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make bench       benchmarks against other packages (under 30 minutes)"
 	@echo "make bench-full  ... with the million points and the slowest packages"
-	@echo "make bench-explain  the rows on explanations (25 minutes, 5.5 GB of other packages)"
+	@echo "make bench-explain  the rows on explanations (40 minutes, 5.5 GB of other packages)"
 	@echo "make gpu         check, time and record everything on a CUDA device (nothing is installed)"
 	@echo "make gpu-dry     ... without one, tiny, in Triton's interpreter"
 	@echo "make docs        build the documentation"
@@ -47,6 +47,7 @@ demo: .venv/.ready
 	$(RUN)fastxai demo
 	$(RUN)fastxai demo --photos
 	$(RUN)fastxai demo --set
+	$(RUN)fastxai demo --network
 	@if [ -e $(FASHION) ]; then $(RUN)fastxai demo --data fashion-mnist; \
 	else echo "For 70,000 images: sudo apt-get install dataset-fashion-mnist, then make demo again"; fi
 

@@ -57,10 +57,10 @@ class Bench:
     ) -> dict[str, Any]:
         return self._measure(self.peers_python, _HERE / f"{tasks}.py", task, given, env)
 
-    def explanation(self, task: str, **given: Any) -> dict[str, Any]:
+    def explanation(self, task: str, tasks: str = "both_explain", **given: Any) -> dict[str, Any]:
         """Both sides in one process, in the environment of the explanation peers."""
         path = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
-        return self._measure(self.explain_python, _HERE / "both_explain.py", task, given, path)
+        return self._measure(self.explain_python, _HERE / f"{tasks}.py", task, given, path)
 
     def evaluator(self, task: str, **given: Any) -> dict[str, Any]:
         return self._measure(self.python, _HERE / "evaluate.py", task, given, None)

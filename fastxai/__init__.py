@@ -26,6 +26,9 @@ if TYPE_CHECKING:
         NotEnoughMemoryError,
         StorageError,
     )
+    from .examples.bank import FeatureBank
+    from .examples.by_example import explain_by_example
+    from .examples.prototypes import Prototypes, prototypes
     from .explain.black_box.occlusion import Occlusion
     from .explain.black_box.rise import RISE
     from .explain.cam import CAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
@@ -35,9 +38,19 @@ if TYPE_CHECKING:
     from .explain.methods import explain
     from .explain.rollout import AttentionRollout
     from .explain.saliency import Saliency
+    from .explain.superpixels.kernel_shap import KernelSHAP
+    from .explain.superpixels.lime import LIME
     from .image_sets.embed import MapEmbedding, embed_maps
     from .image_sets.results import Results, open_results
     from .image_sets.run import explain_dataset
+    from .surrogates.surrogate import surrogate
+    from .units.dead import dead_units
+    from .units.feature_maps import feature_maps
+    from .units.filters import filters
+    from .units.results import UnitScan, open_units
+    from .units.scan import scan_units
+    from .visualize.visualizer import FeatureVisualizer
+    from .words.explainer import TextExplainer
 
 try:
     __version__ = version("fastxai")
@@ -53,12 +66,16 @@ __all__ = [
     "Explanations",
     "FastxaiError",
     "FastxaiWarning",
+    "FeatureBank",
+    "FeatureVisualizer",
     "GradCAM",
     "GradCAMPlusPlus",
     "GuidedBackprop",
     "GuidedGradCAM",
     "HiResCAM",
     "InvalidInputError",
+    "KernelSHAP",
+    "LIME",
     "LayerCAM",
     "MapEmbedding",
     "MissingDependencyError",
@@ -68,22 +85,33 @@ __all__ = [
     "NotEnoughMemoryError",
     "Occlusion",
     "PCA",
+    "Prototypes",
     "RISE",
     "Results",
     "Saliency",
     "StorageError",
     "TSNE",
+    "TextExplainer",
     "UMAP",
+    "UnitScan",
     "align",
     "datasets",
+    "dead_units",
     "embed_maps",
     "explain",
+    "explain_by_example",
     "explain_dataset",
+    "feature_maps",
+    "filters",
     "metrics",
     "neighbors",
     "open_results",
+    "open_units",
     "plot",
+    "prototypes",
     "report",
+    "scan_units",
+    "surrogate",
     "sweep",
 ]
 
@@ -96,12 +124,16 @@ _HOME = {
     "Explanations": ".explain.explanation",
     "FastxaiError": ".errors",
     "FastxaiWarning": ".errors",
+    "FeatureBank": ".examples.bank",
+    "FeatureVisualizer": ".visualize.visualizer",
     "GradCAM": ".explain.cam",
     "GradCAMPlusPlus": ".explain.cam",
     "GuidedBackprop": ".explain.gradients",
     "GuidedGradCAM": ".explain.guided_gradcam",
     "HiResCAM": ".explain.cam",
     "InvalidInputError": ".errors",
+    "KernelSHAP": ".explain.superpixels.kernel_shap",
+    "LIME": ".explain.superpixels.lime",
     "LayerCAM": ".explain.cam",
     "MapEmbedding": ".image_sets.embed",
     "MissingDependencyError": ".errors",
@@ -111,17 +143,28 @@ _HOME = {
     "NotEnoughMemoryError": ".errors",
     "Occlusion": ".explain.black_box.occlusion",
     "PCA": ".embed.pca",
+    "Prototypes": ".examples.prototypes",
     "RISE": ".explain.black_box.rise",
     "Results": ".image_sets.results",
     "Saliency": ".explain.saliency",
     "StorageError": ".errors",
     "TSNE": ".embed.tsne",
+    "TextExplainer": ".words.explainer",
     "UMAP": ".embed.umap",
+    "UnitScan": ".units.results",
     "align": ".embed.align",
+    "dead_units": ".units.dead",
     "embed_maps": ".image_sets.embed",
+    "explain_by_example": ".examples.by_example",
     "explain_dataset": ".image_sets.run",
+    "feature_maps": ".units.feature_maps",
+    "filters": ".units.filters",
     "neighbors": ".embed.neighbors",
     "open_results": ".image_sets.results",
+    "open_units": ".units.results",
+    "scan_units": ".units.scan",
+    "surrogate": ".surrogates.surrogate",
+    "prototypes": ".examples.prototypes",
     "sweep": ".embed.sweep",
 }
 _MODULES = ("datasets", "explain", "metrics", "plot", "report")

@@ -104,6 +104,12 @@ def _listed(context: Any, parameter: Any, text: str | None) -> list[str] | None:
     help="Sets: draw sheets of some photos into RUN/sheets [yes]",
 )
 @click.option("--scheduler", help="Sets: address of a dask scheduler, to explain on its workers")
+@click.option(
+    "--describe",
+    is_flag=True,
+    help="Sheets: say in sentences what the maps show and what became of the score when it was "
+    "hidden, on the standard output",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
 @click.option("--quiet", is_flag=True, help="No progress, no list of classes.")
@@ -116,6 +122,7 @@ def explain(
     maps: Path | None,
     layers: list[str] | None,
     scale: str,
+    describe: bool,
     **options: Any,
 ) -> None:
     """Show what a network looks at in PHOTOS.
@@ -132,7 +139,9 @@ def explain(
         explain_set(photos, out, layer=_one_or_all(layers), **options)
         return
     common = {name: value for name, value in options.items() if name not in OF_SETS}
-    _explain_sheet(photos, out=out, maps=maps, layers=layers, scale=scale, **common)
+    _explain_sheet(
+        photos, out=out, maps=maps, layers=layers, scale=scale, describe=describe, **common
+    )
 
 
 def _one_or_all(layers: list[str] | None) -> Any:
@@ -153,13 +162,14 @@ def _explain_sheet(
     labels: Path | None,
     preprocess: str | None,
     scale: str,
+    describe: bool,
     seed: int,
     threads: int | None,
     quiet: bool,
 ) -> None:
     """Some photos on a sheet."""
-    if out is None and maps is None:
-        raise click.UsageError("nothing to write: give --out, --maps or both")
+    if out is None and maps is None and not describe:
+        raise click.UsageError("nothing to write: give --out, --maps or both, or --describe")
     from .io import check_output
 
     for file, endings in ((out, PICTURES), (maps, (".npz",))):
@@ -197,16 +207,30 @@ def _explain_sheet(
             "verbose": not quiet,
         }
         found = run(network.model, images, options, **common)
-    _check_names(names, found.classes, labels)
+        _check_names(names, found.classes, labels)
+        texts = None
+        if describe:
+            with progress.stage("describe"):
+                texts = found.describe(
+                    network.model,
+                    target=chosen,
+                    names=names,
+                    task=task,
+                    method_options=options,
+                    random_state=seed,
+                )
     titles = [photo.name for photo in photos]
     if out is not None:
         look = {"names": names, "image_names": titles, "scale": scale, "title": spec}
         save_picture(out, lambda: found.contact_sheet(display=shown, **look))
     if maps is not None:
         _write_maps(maps, found, titles)
+    if texts is not None:
+        _tell(texts, titles)
     if not quiet:
         _report(found, titles, names)
         files = " and ".join(str(file) for file in (out, maps) if file is not None)
+        files = files or "in words alone"
         many = f"{len(photos)} photo{'s' * (len(photos) > 1)}"
         click.echo(f"{many} explained in {time.perf_counter() - begun:.1f} s: {files}", err=True)
 
@@ -233,8 +257,9 @@ def torch_set(threads: int | None, seed: int) -> Iterator[None]:
 def method_options(method: Any, seed: int) -> dict[str, Any]:
     """The seed, for the methods that draw at random."""
     from .explain.explanation import canonical
+    from .explain.methods import seeded
 
-    return {"random_state": seed} if canonical(method) in ("smoothgrad", "rise") else {}
+    return seeded({canonical(method): {}}, seed)[canonical(method)]
 
 
 def read_target(text: str | None, names: Sequence[str] | None, n: int) -> Any:
@@ -354,9 +379,20 @@ def _write_maps(path: Path, found: Any, titles: list[str]) -> None:
 
 def _report(found: Any, titles: list[str], names: Sequence[str] | None) -> None:
     """One line a photo on stderr: what was explained, and its score."""
-    for title, classes, scores in zip(titles, found.classes, found.scores, strict=True):
+    rows = zip(titles, found.classes, found.scores, strict=True)
+    for number, (title, classes, scores) in enumerate(rows):
         texts = []
         for k, score in zip(classes, scores, strict=True):
             name = f"class {k}" if names is None or not 0 <= k < len(names) else names[k]
             texts.append(f"{name} {score:.3g}")
         click.echo(f"{title}: {', '.join(texts)}", err=True)
+        for result in found.values():
+            if result.details:
+                click.echo(f"  {result.details[number].summary()}", err=True)
+
+
+def _tell(texts: Any, titles: list[str]) -> None:
+    """The sentences on stdout, photo by photo, a paragraph a map."""
+    for number, title in enumerate(titles):
+        own = [str(one) for one in texts if one.image == number]
+        click.echo("\n\n".join([title, *own]) + "\n")

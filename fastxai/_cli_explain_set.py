@@ -192,7 +192,7 @@ def summary(results: Any) -> list[str]:
 
 def refuse_others(context: click.Context, whole: bool) -> None:
     """Options of sheets for a set, and of sets for a sheet, are refused."""
-    for name in ("maps", "scale") if whole else OF_SETS:
+    for name in ("maps", "scale", "describe") if whole else OF_SETS:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             option = "--" + name.removeprefix("with_").replace("_", "-")
             raise click.UsageError(

@@ -16,6 +16,8 @@ import click
 
 from . import __version__, _interrupt
 from ._cli_bench import bench
+from ._cli_dream import dream
+from ._cli_examples import examples
 from ._cli_explain import explain
 from ._cli_report import report
 from ._cli_shared import (
@@ -29,7 +31,9 @@ from ._cli_shared import (
     save_picture,
     setting,
 )
+from ._cli_surrogate import surrogate
 from ._cli_sweep import sweep
+from ._cli_units import units
 from .errors import FastxaiError, FastxaiWarning, InvalidInputError
 
 
@@ -161,8 +165,11 @@ def _picture(path: Path, embedding: Any, labels: Any, names: Any = None) -> None
 @click.option("--data", type=click.Choice(["digits", "fashion-mnist"]), help="[digits]")
 @click.option("--photos", is_flag=True, help="Explain photos by a real network instead.")
 @click.option("--set", "whole", is_flag=True, help="Explain installed photos as a set.")
+@click.option("--network", is_flag=True, help="Ask the digits' network in all the other ways.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Picture, or folder of --set [demo-DATA.png]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Picture, or folder of --set and --network [demo-DATA.png]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads [all that may be used]")
@@ -171,6 +178,7 @@ def demo(
     data: str | None,
     photos: bool,
     whole: bool,
+    network: bool,
     out: Path | None,
     seed: int,
     threads: int | None,
@@ -179,19 +187,23 @@ def demo(
     """Embed a real data set with UMAP, and explain what a small network sees in the digits.
 
     Writes demo-DATA.png, and of the digits demo-digits-explained.png, too; with --photos
-    demo-photos.png; with --set a folder demo-set and its report.
+    demo-photos.png; with --set a folder demo-set and its report; with --network a folder
+    demo-network: what units want to see, examples, stand-ins, and words.
     """
     from ._cli_demo import explain_digits, explain_photos, explain_set
     from .io import check_output
 
+    if sum((photos, whole, network, data is not None)) > 1:
+        raise click.UsageError("--data, --photos, --set and --network are four demos: give one")
+    if network:
+        from ._cli_demo_network import ask_digits
+
+        click.echo(ask_digits(out or Path("demo-network"), seed, threads, quiet))
+        return
     if whole:
-        if photos or data is not None:
-            raise click.UsageError("--set, --photos and --data are three demos: give one of them")
         click.echo(explain_set(out or Path("demo-set"), seed, threads, quiet))
         return
     if photos:
-        if data is not None:
-            raise click.UsageError("--photos and --data are two demos: give one of them")
         out = check_output(out or Path("demo-photos.png"), PICTURES)
         click.echo(explain_photos(out, seed, threads, quiet))
         return
@@ -252,9 +264,13 @@ def info() -> None:
 
 
 fastxai.add_command(bench)
+fastxai.add_command(dream)
+fastxai.add_command(examples)
 fastxai.add_command(explain)
 fastxai.add_command(report)
+fastxai.add_command(surrogate)
 fastxai.add_command(sweep)
+fastxai.add_command(units)
 
 
 def _one_line(message: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastxai.explain.black_box.windows import window_table
+from fastxai.explain.superpixels.slic import grid
 from fastxai_kernels import select
 
 kernels = select("cpu")
@@ -73,6 +74,23 @@ def test_occlude(measure: Any, last: bool) -> None:
         f"32 images of 3×224×224, channels {'last' if last else 'first'}",
         lambda: kernels.occlude(images, images, rows, table, out),
         moved=images.nbytes + out.nbytes,
+    )
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+def test_occlude_segments(measure: Any, last: bool) -> None:
+    shape = (32, *_SIZE, 3) if last else (32, 3, *_SIZE)
+    out = np.ones(shape, np.float32)
+    images = np.ones((1, *shape[1:]), np.float32)
+    out, images = (np.moveaxis(x, -1, 1) if last else x for x in (out, images))
+    segments = grid(_SIZE, 50)[None]
+    shown = np.random.default_rng(0).random((32, 50)) < 0.5
+    measure(
+        f"32 images of 3×224×224, 50 segments, channels {'last' if last else 'first'}",
+        lambda: kernels.occlude_segments(
+            images, images, segments, np.zeros(32, np.int32), shown, out
+        ),
+        moved=images.nbytes + segments.nbytes + out.nbytes,
     )
 
 

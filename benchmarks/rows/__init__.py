@@ -8,7 +8,20 @@ from functools import partial
 from typing import Any
 
 from ..harness import Bench
-from . import embedding, explain, image_sets, kernels, neighbours, stages, tsne, tsne_parts
+from . import (
+    embedding,
+    explain,
+    image_sets,
+    kernels,
+    neighbours,
+    prototypes,
+    stages,
+    superpixels,
+    text,
+    tsne,
+    tsne_parts,
+    visualize,
+)
 
 Measure = Callable[[Bench], dict[str, Any]]
 
@@ -90,6 +103,13 @@ ROWS = (
         quick=False,
     ),
     Row("tsne-3d", "t-SNE in three dimensions, 70,000×784", tsne.in_space, (15, 15), quick=False),
+    Row(
+        "prototypes",
+        "prototypes and criticisms, Fashion-MNIST, against the matrix in NumPy",
+        prototypes.prototypes,
+        (1.5, 3),
+        quick=False,
+    ),
     Row("kernels", "each hot kernel beside its limit", kernels.kernels, (1.5, 1.5)),
     _explains(
         "gradcam-resnet50",
@@ -145,6 +165,18 @@ ROWS = (
         explain.agreement,
         (0.5, 0.5),
     ),
+    _explains(
+        "lime-lite0",
+        "LIME, EfficientNet-Lite0, 256 masks of one photo",
+        partial(superpixels.lime, network="efficientnet-lite0"),
+        (1, 1.5),
+    ),
+    _explains(
+        "visualize-lite0",
+        "feature visualisation of 64 channels, EfficientNet-Lite0",
+        visualize.channels,
+        (10, 15),
+    ),
     _sets(
         "set-gradcam-lite0",
         "Grad-CAM of a folder of JPEG crops, EfficientNet-Lite0, against loader and plain forward",
@@ -154,4 +186,5 @@ ROWS = (
     _sets("set-memory", "an image set's peak memory", image_sets.memory, (1, 1)),
     _sets("set-resume", "start of a run that is 90% done", image_sets.resume, (1, 1)),
     _sets("insertion-deletion", "insertion and deletion curves", image_sets.curves, (1, 2)),
+    _sets("text-scenes", "words about scenes with unseen combinations", text.scenes, (4, 6)),
 )

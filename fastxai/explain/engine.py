@@ -91,6 +91,7 @@ class _Batch:
         self.scores = session.targets.probabilities(session.output).float().cpu()
         self.single = session.targets.single
         self.finite = session.finite
+        self.details = session.details
         self.output = session.output.detach() if keep_output else None
 
 
@@ -130,7 +131,8 @@ def _put_together(
             layer: _explanation(explainer, [b.maps[explainer.name][layer] for b in batches], finite)
             for layer in batches[0].maps[explainer.name]
         }
-        results[explainer.name] = _as_asked(explainer, by_layer, single, inputs.numpy)
+        details = tuple(d for b in batches for d in b.details.get(explainer.name, ()))
+        results[explainer.name] = _as_asked(explainer, by_layer, single, inputs.numpy, details)
     classes = torch.cat([batch.classes for batch in batches]).numpy()
     scores = torch.cat([batch.scores for batch in batches]).numpy()
     images = inputs.images.cpu().float().numpy() if inputs.numpy else inputs.images
@@ -156,7 +158,11 @@ def _explanation(
 
 
 def _as_asked(
-    explainer: Explainer, by_layer: dict[str, Any], single: bool, as_numpy: bool
+    explainer: Explainer,
+    by_layer: dict[str, Any],
+    single: bool,
+    as_numpy: bool,
+    details: tuple[Any, ...],
 ) -> Explanation:
     """Without an axis of targets where each image has one, NumPy where NumPy came."""
 
@@ -169,4 +175,4 @@ def _as_asked(
         columns = [next(iter(column.values())) for column in columns]
     maps, status, low, high = columns
     layers = tuple(layer for layer in by_layer if layer)
-    return Explanation(explainer.name, maps, status, low, high, explainer.signed, layers)
+    return Explanation(explainer.name, maps, status, low, high, explainer.signed, layers, details)

@@ -15,6 +15,8 @@ from ..errors import InvalidInputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from .description.text import Descriptions
+
 OK = "ok"
 _REMEDIES = {
     "empty_after_relu": "no place at this layer has a positive sum; relu=False shows what speaks "
@@ -31,6 +33,7 @@ _ALIASES = {
     "gradcamplusplus": "gradcam++",
     "grad_cam++": "gradcam++",
     "grad_cam": "gradcam",
+    "kernelshap": "kernel_shap",
     "guided": "guided_backprop",
     "guided_backpropagation": "guided_backprop",
     "guided_grad_cam": "guided_gradcam",
@@ -68,6 +71,9 @@ class Explanation:
         Whether negative values mean evidence against the target.
     layers : tuple of str
         Names of the layers that were looked at; of methods without layers none.
+    details : tuple
+        What a method tells of each image beside its map: of LIME and KernelSHAP a
+        `LocalSurrogate`, of others nothing.
     """
 
     method: str
@@ -77,6 +83,7 @@ class Explanation:
     maximum: Any
     signed: bool
     layers: tuple[str, ...] = ()
+    details: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         """Method, shapes and the number of maps of each status; no numbers."""
@@ -91,6 +98,61 @@ class Explanation:
     def problems(self) -> list[str]:
         """A line for each status other than ok: how many maps, and what to do."""
         return _problems([self])
+
+    def describe(self, model: Any = None, images: Any = None, **options: Any) -> Descriptions:
+        """Say in sentences what the maps show, each computed from numbers that it names.
+
+        Parameters
+        ----------
+        model : Module or callable, optional
+            The network that was explained; it is left as it came.  Without one only the maps are
+            described, and the last sentence says what was not checked.
+        images : Tensor, ndarray, or tuple or mapping of them, optional
+            What was explained; needed with a model.
+        target : optional
+            What the maps were made for, as of `fastxai.explain`; None is the predicted class.
+        names : sequence of str, optional
+            Names of the classes.
+        baseline : baseline, default 0.0
+            What stands where a box is hidden, as of `fastxai.metrics.maps.deletion`.
+        boxes : int, default 8
+            How many boxes elsewhere are hidden to compare with.
+        sanity : {"auto", True, False}, default "auto"
+            Whether to make the maps again with random weights: two more explanations.  "auto"
+            leaves it out for methods that ask the network hundreds of times.
+        method_options : mapping, optional
+            Options of the method that were not its defaults, to make the same map again.
+        random_state : int, default 0
+            Seed of the boxes and of the random weights.
+        output, task, wrt, batch_size, verbose : optional
+            As the maps were made with; see `Explainer`.
+
+        Returns
+        -------
+        Descriptions
+            A list with one `Description` a map: image by image, target by target, layer by
+            layer.  Printed it is the text; ``[0].facts`` holds the numbers, and each of
+            ``[0].sentences`` the facts it is made of.
+
+        Raises
+        ------
+        InvalidInputError
+            If images or target are not those of the maps.
+        ModelError
+            If the model's own forward raises.
+
+        Examples
+        --------
+        >>> import torch, fastxai
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(243, 5))
+        >>> images = torch.rand(2, 3, 9, 9)
+        >>> found = fastxai.Saliency(net).explain(images).describe(net, images)
+        >>> len(found), 0 < found[0].facts["box_share"] < 1
+        (2, True)
+        """
+        from .describe import describe
+
+        return describe(self, model, images, **options)
 
     def _count(self, status: str) -> list[str]:
         """In words how many maps have a status, layer by layer."""
@@ -162,6 +224,33 @@ class Explanations(Mapping[str, Explanation]):
     def problems(self) -> list[str]:
         """A line for each kind of map that can not be looked at as it is."""
         return _problems(self.results.values())
+
+    def describe(self, model: Any = None, images: Any = None, **options: Any) -> Descriptions:
+        """Say in sentences what the maps of all methods show; see `Explanation.describe`.
+
+        Parameters
+        ----------
+        model : Module or callable, optional
+            The network that was explained.
+        images : optional
+            By default those that were explained; of models with several inputs all of them.
+        **options
+            As of `Explanation.describe`; ``method_options`` is a mapping by method.  The target
+            is by default the recorded classes.
+
+        Returns
+        -------
+        Descriptions
+            A list: image by image, target by target, method by method.
+
+        Raises
+        ------
+        InvalidInputError
+            If the model does not give the recorded scores.
+        """
+        from .describe import describe_all
+
+        return describe_all(self, model, images, **options)
 
     def contact_sheet(
         self,

@@ -27,10 +27,12 @@ _HOME = {
     "guided_gradcam": ("guided_gradcam", "GuidedGradCAM"),
     "occlusion": ("black_box.occlusion", "Occlusion"),
     "rise": ("black_box.rise", "RISE"),
+    "lime": ("superpixels.lime", "LIME"),
+    "kernel_shap": ("superpixels.kernel_shap", "KernelSHAP"),
     "attention_rollout": ("rollout", "AttentionRollout"),
 }
 _KINDS = ("smoothgrad", "integrated_gradients")
-_DRAW = ("smoothgrad", "rise")  # random numbers
+_DRAW = ("smoothgrad", "rise", "lime", "kernel_shap")  # random numbers
 METHODS = tuple(_HOME)
 
 
@@ -73,15 +75,16 @@ def explain(
     Parameters
     ----------
     model : Module
-        Any network; it is left as it came.  With only ``"occlusion"`` and ``"rise"`` any
-        callable.
+        Any network; it is left as it came.  With only ``"occlusion"``, ``"rise"``, ``"lime"``
+        and ``"kernel_shap"`` any callable.
     images : Tensor, ndarray, or tuple or mapping of them
         (N, C, *spatial), floating, prepared as for the model.
     methods : str, sequence of str, or mapping of str to dict, default "gradcam"
         Names: ``saliency``, ``smoothgrad``, ``integrated_gradients``, ``deconvnet``,
         ``guided_backprop``, ``cam``, ``gradcam``, ``gradcam++``, ``hirescam``, ``layercam``,
-        ``guided_gradcam``, ``occlusion``, ``rise``, ``attention_rollout``.  A mapping gives
-        options, too: ``{"gradcam": {}, "occlusion": {"window": 16, "stride": 8}}``.
+        ``guided_gradcam``, ``occlusion``, ``rise``, ``lime``, ``kernel_shap``,
+        ``attention_rollout``.  A mapping gives options, too:
+        ``{"gradcam": {}, "occlusion": {"window": 16, "stride": 8}}``.
     target : optional
         What is explained; None is the predicted class.  A class index, one an image (N,),
         several an image (N, K), ``"top5"``, a function of one image's output, or (class, mask)

@@ -95,6 +95,8 @@ class Session:
         The model's selected output.
     targets : Targets
         What is explained; ``len(self)`` images, ``n_targets`` for each.
+    details : dict of str to list
+        What methods tell of each image beside its map, by their names.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Session:
     ) -> None:
         self.plan, self.inputs, self.targets = plan, inputs, targets
         self.output, self.offset = output, offset
+        self.details: dict[str, list[Any]] = {}
         self._recording = recording
         self._found: dict[tuple[int, str], dict[int, Tensor | None]] = {}
         self._scores = targets.scores(output)

@@ -1,0 +1,1 @@
+"""Explanation by example: features of whole sets, the images nearest to one, prototypes."""

@@ -1,0 +1,1 @@
+"""Local surrogates over superpixels: LIME and KernelSHAP, a weight for each segment of an image."""
