@@ -52,21 +52,20 @@ CASES = [
     pytest.param(
         of(CORNER),
         [
-            "By gradcam, the evidence for the explained score is strongest in the upper left: a "
+            "By gradcam, the evidence for the target is strongest in the upper left: a "
             "box of 11% of the image there holds 100% of it.",
             "Of nine equal parts of the image, the upper left holds most of it, 100%; the "
             "strongest 10% of the pixels hold 89%.",
             "Its centre of mass lies 17% of the width from the left and 17% of the height from "
             "the top; it spreads 32% as far around it as an even map does.",
-            "The map has no values below zero, so it shows nothing that speaks against the "
-            "explained score.",
+            "The map has no values below zero, so it shows nothing that speaks against the target.",
         ],
         id="corner",
     ),
     pytest.param(
         of(TWO),
         [
-            "By gradcam, the evidence for the explained score is strongest in the upper left: a "
+            "By gradcam, the evidence for the target is strongest in the upper left: a "
             "box of 11% of the image there holds 60% of it.",
             "Of nine equal parts of the image, the upper left holds most of it, 60%, followed by "
             "the lower right with 40%; the strongest 10% of the pixels hold 53%.",
@@ -76,7 +75,7 @@ CASES = [
     pytest.param(
         of(blocks([10, 11, 11], [11, 12, 11], [11, 11, 12]), "rise"),
         [
-            "By rise, no place stands out in the evidence for the explained score: even the "
+            "By rise, no place stands out in the evidence for the target: even the "
             "strongest box, in the centre, holds 12% of it on 11% of the image."
         ],
         id="nearly even",
@@ -84,17 +83,16 @@ CASES = [
     pytest.param(
         of(blocks([3, 0, 0], [0, 0, 0], [0, 0, -1]), "occlusion", signed=True),
         [
-            "the evidence for the explained score is strongest in the upper left",
-            "Of all values of the map by their size, 75% speak for the explained score and 25% "
-            "against it.",
+            "the evidence for the target is strongest in the upper left",
+            "Of all values of the map by their size, 75% speak for the target and 25% against it.",
         ],
         id="both signs",
     ),
     pytest.param(
         of(-TWO, "occlusion", signed=True),
         [
-            "the evidence against the explained score is strongest in the upper left",
-            "0% speak for the explained score and 100% against it.",
+            "the evidence against the target is strongest in the upper left",
+            "0% speak for the target and 100% against it.",
         ],
         id="all against",
     ),
@@ -106,7 +104,7 @@ CASES = [
     pytest.param(
         of(TWO, "saliency"),
         [
-            "By saliency, the sensitivity of the score of the explained score is strongest",
+            "By saliency, the sensitivity of the score of the target is strongest",
             "Saliency shows sizes only: what speaks for and what against is not told apart.",
         ],
         id="sizes",
@@ -114,7 +112,7 @@ CASES = [
     pytest.param(
         of(np.stack([TWO, -TWO]), "guided_backprop", signed=True),
         [
-            "By guided_backprop, the signal for the explained score is strongest in the upper left",
+            "By guided_backprop, the signal for the target is strongest in the upper left",
             "50% are above zero (by the method, the score rises with the pixel) and 50% below",
         ],
         id="by channel, where a sum would be zero",
@@ -123,7 +121,7 @@ CASES = [
         of(TWO, "attention_rollout"),
         [
             "By attention_rollout, the attention is strongest in the upper left",
-            "and not whether it speaks for or against the explained score.",
+            "and not whether it speaks for or against the target.",
         ],
         id="attention",
     ),
@@ -152,17 +150,14 @@ CASES = [
     ),
     pytest.param(
         of(0 * TWO),
-        [
-            "By gradcam, the map is zero everywhere: it relates no place to the score of the "
-            "explained score."
-        ],
+        ["By gradcam, the map is zero everywhere: it relates no place to the score of the target."],
         id="zero",
     ),
     pytest.param(
         of(0 * TWO, status="empty_after_relu", maximum=np.array([-0.5])),
         [
             "By gradcam, the map is zero everywhere: before negative values were cut off, its "
-            "highest value was -0.5, so nothing in it speaks for the explained score."
+            "highest value was -0.5, so nothing in it speaks for the target."
         ],
         id="empty after ReLU",
     ),
@@ -173,7 +168,7 @@ CASES = [
     ),
     pytest.param(
         of(TWO * NAN, status="zero_gradient"),
-        ["By gradcam, there is no map: the score of the explained score does not depend on"],
+        ["By gradcam, there is no map: the score of the target does not depend on"],
         id="zero gradient",
     ),
     pytest.param(
@@ -386,7 +381,7 @@ def test_an_image_without_room_for_another_box() -> None:
         pytest.param([3.25], 0, "regression", "The score of 'a' is 3.25.", id="regression"),
         pytest.param(
             [1, 2, 3, 4], lambda y: y[1] + y[2], "softmax",
-            "The score of the explained score is 5.", id="function",
+            "The score of the target is 5.", id="function",
         ),
         pytest.param([NAN, 1, 2, 3], 0, "softmax", "score of 'a' is no finite number", id="NaN"),
     ],
@@ -692,4 +687,4 @@ def test_a_function_as_target_must_be_given_again() -> None:
     out = fastxai.explain(net, images, "gradcam", target=target)
     with pytest.raises(InvalidInputError, match="give describe\\(\\) the same target="):
         out.describe(net)
-    assert "The score of the explained score is" in str(out.describe(net, target=target))
+    assert "The score of the target is" in str(out.describe(net, target=target))

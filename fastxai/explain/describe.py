@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,12 @@ from .._checks import check_whole
 from ..errors import InvalidInputError
 from .description import answers as answering
 from .description import wording
+from .description.hiding import Answers, ask
 from .description.maps import Shown, as_array, axes_of, by_layer, measured, several, table_of
 from .description.places import box_name
+from .description.sanity import Again, check_sanity
 from .description.text import Description, Descriptions, Teller
 from .explanation import Explanation, Explanations, canonical
-
-if TYPE_CHECKING:
-    from .description.hiding import Answers
 
 __all__ = ["Description", "Descriptions", "describe"]
 
@@ -38,25 +37,15 @@ class Known(NamedTuple):
     scores: NDArray[np.floating[Any]] | None = None
 
 
-class Again(NamedTuple):
-    """How the maps are made again for the sanity check.
+class _Told(NamedTuple):
+    """What is described: the maps by layer, each of them measured, and what is known of them."""
 
-    Attributes
-    ----------
-    own : mapping
-        Options of the method.
-    wanted : bool or "auto"
-        Whether they are.
-    random_state : int
-        Seed of the weights.
-    options : mapping
-        Of the call: ``output``, ``task``, ``wrt``, ``batch_size``, ``verbose``.
-    """
-
-    own: Mapping[str, Any]
-    wanted: bool | str
-    random_state: int
-    options: Mapping[str, Any]
+    explanation: Explanation
+    maps: Mapping[str, Any]  # (N, K, [C,] *spatial)
+    axes: int
+    shown: list[Shown]
+    known: Known
+    names: Any
 
 
 def describe(
@@ -84,7 +73,6 @@ def describe(
             "describe() was given a model and no images, which an Explanation does not hold: give "
             "images=, or describe the Explanations that fastxai.explain() returns"
         )
-    known = known or Known()
     axes = axes_of(explanation, images)
     maps = dict(by_layer(explanation, axes))
     shown = [
@@ -92,14 +80,12 @@ def describe(
         for layer, table in maps.items()
         for one in measured(explanation, layer, table, axes, boxes, random_state)
     ]
+    told = _Told(explanation, maps, axes, shown, known or Known(), names)
     if model is None:
-        return _finished(explanation, shown, _without_model(explanation, shown, known, names))
+        return _finished(told, _without_model(told))
     again = Again(method_options or {}, sanity, random_state, options)
-    target = _target(target, known)
-    tellers = _with_model(
-        explanation, model, images, target, maps, axes, shown, known, names, baseline, again
-    )
-    return _finished(explanation, shown, tellers)
+    target = _target(target, told.known)
+    return _finished(told, _with_model(told, model, images, target, baseline, again))
 
 
 def describe_all(
@@ -124,38 +110,24 @@ def describe_all(
     return Descriptions(sorted(found, key=lambda one: (one.image, one.target)))
 
 
-def _without_model(
-    explanation: Explanation, shown: list[Shown], known: Known, names: Any
-) -> list[Teller]:
+def _without_model(told: _Told) -> list[Teller]:
     """What the maps and the recorded scores say, and what was not checked."""
     tellers = []
-    for one in shown:
-        tell = _begun(explanation, one, known, names)
-        if known.scores is not None:
+    for one in told.shown:
+        tell = _begun(told, one)
+        if told.known.scores is not None:
             wording.tell_recorded(tell)
-        _tell_map(tell, one, explanation.details)
+        _tell_map(tell, one, told.explanation.details)
         wording.tell_unchecked(tell, _CHECKS, "since no model was given")
         tellers.append(tell)
     return tellers
 
 
 def _with_model(
-    explanation: Explanation,
-    model: Any,
-    images: Any,
-    target: Any,
-    maps: Mapping[str, Any],
-    axes: int,
-    shown: list[Shown],
-    known: Known,
-    names: Any,
-    baseline: Any,
-    again: Again,
+    told: _Told, model: Any, images: Any, target: Any, baseline: Any, again: Again
 ) -> list[Teller]:
     """What the maps say, and what the network answers when it is asked about them."""
-    from .description.hiding import ask
-    from .description.sanity import check_sanity
-
+    explanation, maps, shown = told.explanation, told.maps, told.shown
     answers = {
         layer: ask(
             model,
@@ -163,29 +135,29 @@ def _with_model(
             target,
             table_of(shown, layer),
             baseline,
-            values.shape[values.ndim - axes :],
+            values.shape[values.ndim - told.axes :],
             **again.options,
         )
         for layer, values in maps.items()
     }
     first = next(iter(answers.values()))
-    _check_scores(first.scores[..., 0], known)
+    _check_scores(first.scores[..., 0], told.known)
     if target is None or (isinstance(target, str) and target.lower().startswith("top")):
         # What was predicted stays what is explained, also where weights are random.
         target = first.classes if several(explanation) else first.classes[:, 0]
     checked: Any = "there is nothing to compare"
     if any(one.places for one in shown):
         checked = check_sanity(explanation, model, images, target, maps, again)
-    known = Known(first.classes, first.scores[..., 0])
+    told = told._replace(known=Known(first.classes, first.scores[..., 0]))
     task = again.options.get("task", "softmax")
     tellers = []
     for one in shown:
-        tell = _begun(explanation, one, known, names)
+        tell = _begun(told, one)
         tell.know(
             baseline=_baseline_name(baseline),
             score_is_probability=bool(tell.facts["class_index"] >= 0) and task != "regression",
         )
-        _tell_answer(tell, one, first, names, exclusive=task != "multilabel")
+        _tell_answer(tell, one, first, told.names, exclusive=task != "multilabel")
         _tell_map(tell, one, explanation.details)
         _tell_hidden(tell, one, answers[one.layer].scores[one.image, one.target])
         _tell_checked(tell, one, checked)
@@ -260,13 +232,13 @@ def _tell_checked(tell: Teller, one: Shown, checked: Any) -> None:
     answering.tell_sanity(tell, last, whole, sanity.layer)
 
 
-def _begun(explanation: Explanation, one: Shown, known: Known, names: Any) -> Teller:
+def _begun(told: _Told, one: Shown) -> Teller:
     """A teller that knows whose map it is."""
-    tell = Teller()
+    tell, explanation, known = Teller(), told.explanation, told.known
     chosen = -1 if known.classes is None else int(known.classes[one.image, one.target])
     tell.know(class_index=chosen)
     tell.know(method=explanation.method, layer=one.layer, signed=explanation.signed)
-    tell.know(status=one.status, class_name=answering.class_name(chosen, names))
+    tell.know(status=one.status, class_name=answering.class_name(chosen, told.names))
     tell.know(image=one.image, target=one.target)
     if known.scores is not None:
         tell.know(score=known.scores[one.image, one.target])
@@ -279,14 +251,19 @@ def _begun(explanation: Explanation, one: Shown, known: Known, names: Any) -> Te
     return tell
 
 
-def _finished(explanation: Explanation, found: list[Shown], tellers: list[Teller]) -> Descriptions:
+def _finished(told: _Told, tellers: list[Teller]) -> Descriptions:
+    """The descriptions, image by image."""
     made = [
         Description(
-            one.image, one.target, explanation.method, str(tell.facts["layer"]),
-            tuple(tell.sentences), tell.facts,
+            one.image,
+            one.target,
+            told.explanation.method,
+            str(tell.facts["layer"]),
+            tuple(tell.sentences),
+            tell.facts,
         )
-        for one, tell in zip(found, tellers, strict=True)
-    ]  # fmt: skip
+        for one, tell in zip(told.shown, tellers, strict=True)
+    ]
     return Descriptions(sorted(made, key=lambda one: (one.image, one.target)))
 
 

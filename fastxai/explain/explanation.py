@@ -99,7 +99,20 @@ class Explanation:
         """A line for each status other than ok: how many maps, and what to do."""
         return _problems([self])
 
-    def describe(self, model: Any = None, images: Any = None, **options: Any) -> Descriptions:
+    def describe(
+        self,
+        model: Any = None,
+        images: Any = None,
+        *,
+        target: Any = None,
+        names: Sequence[str] | None = None,
+        baseline: Any = 0.0,
+        boxes: int = 8,
+        sanity: bool | str = "auto",
+        method_options: Mapping[str, Any] | None = None,
+        random_state: int = 0,
+        **options: Any,
+    ) -> Descriptions:
         """Say in sentences what the maps show, each computed from numbers that it names.
 
         Parameters
@@ -124,8 +137,9 @@ class Explanation:
             Options of the method that were not its defaults, to make the same map again.
         random_state : int, default 0
             Seed of the boxes and of the random weights.
-        output, task, wrt, batch_size, verbose : optional
-            As the maps were made with; see `Explainer`.
+        **options
+            ``output``, ``task``, ``wrt``, ``batch_size``, ``verbose``, as the maps were made
+            with; see `Explainer`.
 
         Returns
         -------
@@ -152,7 +166,19 @@ class Explanation:
         """
         from .describe import describe
 
-        return describe(self, model, images, **options)
+        return describe(
+            self,
+            model,
+            images,
+            target=target,
+            names=names,
+            baseline=baseline,
+            boxes=boxes,
+            sanity=sanity,
+            method_options=method_options,
+            random_state=random_state,
+            **options,
+        )
 
     def _count(self, status: str) -> list[str]:
         """In words how many maps have a status, layer by layer."""

@@ -180,7 +180,7 @@ def _likeness(correlation: float) -> float:
 def class_name(one: int, names: Any) -> str:
     """A class as it is written."""
     if one < 0:
-        return "the explained score"
+        return "the target"
     if names is not None and one < len(names):
         return f"'{names[one]}'"
     return f"class {one}"

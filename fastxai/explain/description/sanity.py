@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,29 @@ from ..explainer import LayerExplainer
 from ..explanation import Explanation
 from ..methods import METHODS, method_class
 
-if TYPE_CHECKING:
-    from ..describe import Again
-
 _STAGES = 2  # the layer next to the output alone, and all
 _SAME = 0.999  # rank correlation of maps that are the same but for rounding
+
+
+class Again(NamedTuple):
+    """How the maps are made again for the sanity check.
+
+    Attributes
+    ----------
+    own : mapping
+        Options of the method.
+    wanted : bool or "auto"
+        Whether they are.
+    random_state : int
+        Seed of the weights.
+    options : mapping
+        Of the call: ``output``, ``task``, ``wrt``, ``batch_size``, ``verbose``.
+    """
+
+    own: Mapping[str, Any]
+    wanted: bool | str
+    random_state: int
+    options: Mapping[str, Any]
 
 
 class Sanity(NamedTuple):

@@ -44,7 +44,7 @@ class Description:
     >>> one.facts["box_place"], one.facts["box_share"]
     ('upper left', 1.0)
     >>> print(one.sentences[0].text)
-    By gradcam, the evidence for the explained score is strongest in the upper left: a box of 11% \
+    By gradcam, the evidence for the target is strongest in the upper left: a box of 11% \
 of the image there holds 100% of it.
     """
 
