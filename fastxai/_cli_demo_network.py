@@ -124,6 +124,19 @@ def _stand_ins(digits: Digits, out: Path, seed: int) -> str:
     )
 
 
+def _described(digits: Digits, out: Path, seed: int) -> str:
+    from . import explain
+    from .io import atomic_write
+
+    file = out / "described.txt"
+    found = explain(digits.network, digits.new[:5], "hirescam")
+    names = [f"digit {k}" for k in range(10)]
+    text = str(found.describe(digits.network, names=names, random_state=seed))
+    with atomic_write(file) as unfinished:
+        unfinished.write_text(text + "\n")
+    return f"what the maps of five digits say, in sentences: {file}"
+
+
 def _words(digits: Digits, out: Path, seed: int) -> str:
     from . import TextExplainer
     from .words import TextExplanations, scenes
@@ -144,5 +157,6 @@ _PICTURES: dict[str, Callable[[Digits, Path, int], str]] = {
     "units": _units,
     "examples": _examples,
     "stand-ins": _stand_ins,
+    "descriptions": _described,
     "words": _words,
 }

@@ -21,6 +21,7 @@ def test_every_kind_has_its_picture(tmp_path, monkeypatch) -> None:
         "dream.png", "units.png", "features.png", "examples.png", "prototypes.png",
         "surrogate.png", "lime.png",
     }  # fmt: skip
+    assert "digit" in (out / "described.txt").read_text()
     assert all(str(out / name) in done.output for name in pictures)
 
 

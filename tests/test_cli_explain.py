@@ -300,7 +300,7 @@ def test_demo_explains_digits(
 
 def test_photos_and_data_are_two_demos(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["demo", "--photos", "--data", "digits"]) == 2
-    assert "one of them" in capfd.readouterr().err
+    assert "four demos" in capfd.readouterr().err
 
 
 def without(*modules: str) -> str:

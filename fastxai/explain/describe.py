@@ -22,6 +22,7 @@ from .explanation import Explanation, Explanations, canonical
 __all__ = ["Description", "Descriptions", "describe"]
 
 _NEAR = 1e-2  # scores of the same network on the same images differ by less
+_OPTIONS = ("output", "task", "wrt", "batch_size", "verbose")
 _CHECKS = [
     "what happens to the score when the strongest place is hidden",
     "how sure the network is",
@@ -64,6 +65,8 @@ def describe(
     **options: Any,
 ) -> Descriptions:
     """Describe every map of an explanation; see `Explanation.describe`."""
+    if strange := [name for name in options if name not in _OPTIONS]:
+        raise TypeError(f"there is no option {strange[0]!r}; of a model there are {_OPTIONS}")
     check_whole("boxes", boxes, 1)
     check_whole("random_state", random_state, 0)
     if sanity not in (True, False, "auto"):

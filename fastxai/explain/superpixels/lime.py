@@ -78,13 +78,23 @@ class LIME(SegmentExplainer):
         self,
         model: Any,
         *,
+        segments: Any = None,
+        n_segments: int = 50,
+        n_samples: int = 1000,
         kernel_width: float = 0.25,
         alpha: float = 1.0,
         n_features: int | None = None,
         feature_selection: str = "auto",
+        baseline: Any = 0.0,
+        score: str = "probability",
+        random_state: int = 0,
+        fast: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(model, **options)
+        super().__init__(
+            model, segments=segments, n_segments=n_segments, n_samples=n_samples,
+            baseline=baseline, score=score, random_state=random_state, fast=fast, **options,
+        )  # fmt: skip
         check_number("kernel_width", kernel_width, 0, above=True)
         check_number("alpha", alpha, 0)
         if feature_selection not in _SELECTIONS:
