@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +137,7 @@ def examples(
                 click.echo(line)
         if prototypes is not None and picture is not None:
             found = bank.prototypes(prototypes, prototypes)
-            save_picture(picture, partial(found.plot, bank.images))
+            save_picture(picture, found.plot)
     if not quiet:
         files = ", ".join(map(str, [bank.path, *written]))
         click.echo(f"{time.perf_counter() - begun:.1f} s: {files}", err=True)

@@ -220,6 +220,8 @@ def _stand_in(rows: Rows, target: str | None, seed: int) -> tuple[Any, str]:
             "whose answers? Give --model, or --target COLUMN for a random forest fitted to it"
         )
     y = np.asarray(rows.y)
+    if not len(y):
+        raise InvalidInputError("the table has no rows: there is nothing to learn")
     missing = [k for k, v in enumerate(y.tolist()) if v is None or v != v]
     if missing:
         raise InvalidInputError(f"--target: row {missing[0]} has no value; drop such rows")

@@ -234,7 +234,7 @@ from fastxai import _interrupt, io
 matrix = np.random.default_rng(0).random((3000, 3000))
 _interrupt.end_soon_after_interrupt()
 with io.atomic_write("y.npy"):
-    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
     np.linalg.eig(matrix)  # half a minute in LAPACK
 """
 

@@ -12,6 +12,7 @@ import pytest
 import fastxai
 from fastxai.devices import choose_device, giver_for, host_array, is_foreign
 from fastxai.errors import InvalidInputError
+from fastxai_kernels import _cuda
 
 torch = pytest.importorskip("torch")
 X = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
@@ -99,3 +100,21 @@ def test_a_tensor_with_a_graph_is_read() -> None:
     found = giver_for(X)(np.zeros((3, 2), np.float32))
     assert isinstance(found, torch.Tensor)
     assert not found.requires_grad
+
+
+def test_a_child_forked_from_a_process_on_cuda_stays_on_the_cpu(monkeypatch) -> None:
+    monkeypatch.setattr(_cuda, "missing", lambda: None)
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
+    assert choose_device("auto", X).name == "cpu"
+    with pytest.raises(InvalidInputError, match="spawn"):
+        choose_device("cuda")
+
+
+def test_a_triton_that_is_too_old_is_named(monkeypatch) -> None:
+    triton = pytest.importorskip("triton")
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(triton, "__version__", "3.4.0")
+    assert "Triton 3.4.0 is too old" in _cuda.missing.__wrapped__()
+    monkeypatch.setattr(triton, "__version__", "3.10.0+git1")
+    assert _cuda.missing.__wrapped__() is None

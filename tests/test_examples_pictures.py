@@ -17,7 +17,7 @@ from matplotlib.offsetbox import AnnotationBbox  # noqa: E402
 from small_sets import images  # noqa: E402
 from torch import nn  # noqa: E402
 
-from fastxai import FeatureBank, InvalidInputError, explain_by_example  # noqa: E402
+from fastxai import FeatureBank, InvalidInputError, explain_by_example, prototypes  # noqa: E402
 from fastxai.examples.feature_map import FeatureMap  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -197,5 +197,11 @@ def test_one_feature_makes_no_plane(tmp_path: Path) -> None:
 def test_prototypes_are_rows_of_the_bank(bank: FeatureBank, tmp_path: Path) -> None:
     found = bank.prototypes(2, 1)
     assert sorted(row // 20 for row in found.indices.tolist()) == [0, 1]
-    found.plot(bank.images, path=tmp_path / "prototypes.png")
+    found.plot(path=tmp_path / "prototypes.png")
     assert (tmp_path / "prototypes.png").exists()
+
+
+def test_rows_of_a_table_have_no_pictures() -> None:
+    found = prototypes(np.eye(4), 2, 1)
+    with pytest.raises(InvalidInputError, match="images= is missing"):
+        found.plot()

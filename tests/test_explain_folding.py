@@ -183,3 +183,10 @@ def test_functions_have_nothing_to_fold():
     with pytest.warns(FastxaiWarning, match="wants a torch module, not a function"):
         found = Occlusion(lambda x: model(x), window=12, fast=True)(X)
     np.testing.assert_allclose(found, Occlusion(model, window=12)(X), atol=1e-6)
+
+
+def test_outputs_that_are_all_nan_are_compared():
+    model = networks.plain_cnn()
+    torch.nn.init.constant_(model.fc.bias, float("nan"))
+    found = Occlusion(model, window=12, fast=True).explain(X, target=0)
+    assert set(found.status) == {"nonfinite"}

@@ -127,6 +127,7 @@ def test_a_class_by_its_number() -> None:
 REFUSED: dict[str, tuple[list[str], str]] = {
     "no file": (["none.csv"], "no such file"),
     "whose answers": (["iris.csv"], "whose answers"),
+    "no row": (["headings.csv", "--target", "sold"], "the table has no rows"),
     "no such column": (["shop.csv", "--target", "sold"], "no column 'sold'"),
     "no such row": (["iris", "--explain", "150"], "rows 0 to 149"),
     "target of a built-in": (["iris", "--target", "kind"], "leave out --target"),
@@ -155,6 +156,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_usage(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("damaged.joblib").write_bytes(b"no pickle")
+    Path("headings.csv").write_text("a,sold\n")
     Path("same.csv").write_text("a,kind\n" + "\n".join(f"{k},x" for k in range(20)))
     rows = [f"{k},{'' if k == 1 else k},{'xy'[k % 2]}" for k in range(20)]
     Path("holes.csv").write_text("a,b,kind\n" + "\n".join(rows))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from surrogate_tables import NAMES, X, Y, buys, forest, numbers, shop
 
 from fastxai import InvalidInputError, ModelError, surrogate
@@ -89,6 +89,8 @@ OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "class names": ({"class_names": ["a", "b"]}, "2 class_names.*answers 3"),
     "target": ({"target": "tulip"}, "none of what the model answers: class 0"),
     "y of other rows": ({"y": Y[:20]}, r"shape \(20,\) and X 150 rows"),
+    "y with gaps": ({"y": np.where(Y == 0, np.nan, Y)}, "no value for row 0"),
+    "y with NA": ({"y": pd.Series(Y, dtype="Int64").replace(0, pd.NA)}, "no value for row 0"),
     "y of other classes": ({"y": np.array(NAMES)[Y]}, "none of which the model answers"),
     "y and probabilities": ({"y": Y, "output": "probability"}, "output='class'"),
 }
@@ -99,6 +101,38 @@ def test_options(name: str) -> None:
     options, message = OPTIONS[name]
     with pytest.raises(InvalidInputError, match=message):
         surrogate(forest(), X, **options)
+
+
+def test_y_may_hold_the_names_of_the_classes() -> None:
+    names = np.array(["one", "two", "three"])
+    for target in (None, "two"):
+        options = {"class_names": names, "target": target, "n_refits": 0}
+        found = surrogate(forest(), X, y=names[Y], **options)
+        assert found.truth == surrogate(forest(), X, y=Y, **options).truth
+
+
+def test_y_without_the_class_that_is_asked_about_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="none of which is class 1"):
+        surrogate(forest(), X, y=np.array(["a", "b", "c"])[Y], target=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output": "class"}, "is a regressor, whose answers are numbers"),
+        ({"target": 1}, "one number a row, and there is nothing to choose from"),
+    ],
+    ids=["classes", "target"],
+)
+def test_a_regressor_has_no_classes(options: Any, message: str) -> None:
+    model = RandomForestRegressor(5, random_state=0).fit(X, X[:, 0])
+    with pytest.raises(InvalidInputError, match=message):
+        surrogate(model, X, **options)
+
+
+def test_a_number_is_no_row_to_explain() -> None:
+    with pytest.raises(InvalidInputError, match=r"such as X\[3\], and got 3"):
+        surrogate(forest(), X, n_refits=0).explain(3)
 
 
 def raises(rows: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import networks
 import numpy as np
 import pytest
@@ -30,6 +32,7 @@ CALLS = {
         "layer 'features' has 16 channels and no 16: give 0 to 15",
     ),
     "class out of range": (lambda: cnn().classes(5), "output has 5 channels and no 5"),
+    "class by name": (lambda: cnn().classes(["cat"]), "^classes="),
     "negative channel": (lambda: cnn().channels("features", -1), "-1 is negative"),
     "no channel": (lambda: cnn().channels("features", []), "names none"),
     "channels that are no numbers": (lambda: cnn().channels("features", ["a"]), "whole number"),
@@ -123,6 +126,12 @@ MODELS = {
 }
 
 
+MODELS["a model and what belongs to it"] = (
+    lambda: FeatureVisualizer(SimpleNamespace(model=networks.plain_cnn())),
+    "which holds one: give its .model",
+)
+
+
 @pytest.mark.parametrize(("make", "message"), MODELS.values(), ids=MODELS)
 def test_models(make, message):
     with pytest.raises(InvalidInputError, match=message):
@@ -138,6 +147,14 @@ def test_perceptrons_work_once_the_channels_are_told():
 def test_images_too_small_for_the_network():
     with pytest.raises(fastxai.ModelError, match="given images of shape"):
         FeatureVisualizer(networks.vgg_like(), size=2).channels("features.9")
+
+
+def test_a_size_that_was_not_given_is_told():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 6 * 6, 3))
+    with pytest.raises(fastxai.ModelError, match="size= is that of the images"):
+        FeatureVisualizer(model).classes(0)
+    with pytest.raises(fastxai.ModelError, match=r"given images of shape.*channels\)$"):
+        FeatureVisualizer(model, size=9).classes(0)
 
 
 def test_a_model_that_cuts_the_graph():

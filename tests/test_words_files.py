@@ -50,8 +50,9 @@ def test_another_model_is_refused(file):
 def test_files_of_another_kind_are_refused(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
-    for name in ("other.npz", "broken.npz"):
-        with pytest.raises(InvalidInputError, match="no text explainer"):
+    (tmp_path / "text.npz").write_text("no array at all")
+    for name in ("other.npz", "broken.npz", "text.npz"):
+        with pytest.raises(InvalidInputError, match=r"no text explainer: TextExplainer\.save"):
             TextExplainer.load(tmp_path / name, dotted.network())
     with pytest.raises(InvalidInputError, match="no such file"):
         TextExplainer.load(tmp_path / "missing.npz", dotted.network())

@@ -4,7 +4,8 @@
     python -m benchmarks.gpu --dry        (make gpu-dry: in Triton's interpreter, tiny)
 
 PyTorch with CUDA and Triton have to be there; nothing is downloaded.  Results are written after
-each part, and no part's failure keeps another from running.
+each part, and no part's failure keeps another from running: after one that left the device
+unusable (an address that is none spoils it for the whole process) a new process goes on.
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", help="of the result; default: the GPU's")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result")
     parser.add_argument("--minutes", type=float, default=60, help="begin no part after so many")
+    parser.add_argument("--after", help=argparse.SUPPRESS)  # go on behind this part
+    arguments = sys.argv[1:] if arguments is None else arguments
     given = parser.parse_args(arguments)
     if given.dry:
         os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
@@ -169,8 +172,14 @@ def main(arguments: list[str] | None = None) -> int:
         "dry" if given.dry else result["machine"]["gpu"].lower().replace(" ", "-")
     )
     given.out.mkdir(parents=True, exist_ok=True)
+    file, behind = given.out / f"gpu-{name}.json", given.after
+    if behind is not None:
+        result = json.loads(file.read_text())
     begun = time.perf_counter()
     for part, work in parts(sizes, clock):
+        if behind is not None:
+            behind = None if part == behind else behind
+            continue
         if given.only and not any(word in part for word in given.only):
             continue
         if time.perf_counter() - begun > 60 * given.minutes:
@@ -180,11 +189,21 @@ def main(arguments: list[str] | None = None) -> int:
         result["parts"][part] = record
         shown = {k: v for k, v in record["figures"].items() if k != "where"}
         print(f"{record['outcome']:6} {part:32} {record['took_s']:8.2f} s  {shown}", flush=True)
+        _write(file, json.dumps(result, indent=1) + "\n")
+        _write(file.with_suffix(".md"), markdown(result))
+        if not clock.usable():
+            left = given.minutes - (time.perf_counter() - begun) / 60
+            _go_on([*arguments, "--minutes", f"{left:.2f}", "--after", part])
         if clock.real:
             torch.cuda.empty_cache()
-        _write(given.out / f"gpu-{name}.json", json.dumps(result, indent=1) + "\n")
-        _write(given.out / f"gpu-{name}.md", markdown(result))
     return int(any(record["outcome"] != "ok" for record in result["parts"].values()))
+
+
+def _go_on(arguments: list[str]) -> None:
+    """Become a process whose device is as new."""
+    sys.stdout.flush()
+    os.closerange(3, 1024)  # the driver's files among them
+    os.execv(sys.executable, [sys.executable, "-m", "benchmarks.gpu", *arguments])
 
 
 def _write(file: Path, text: str) -> None:

@@ -84,15 +84,19 @@ class Inputs:
         )
 
     @cached_property
+    def p(self) -> Any:
+        """t-SNE's p_j|i, on the host."""
+        perplexity = (max(1.0, self.k / 3),)
+        if self.n > _FEW:
+            return _host(self.gpu.conditional_affinities(self.near[1], perplexity))
+        return self.cpu.conditional_affinities(self.near_host[1], perplexity)
+
+    @cached_property
     def joint(self) -> tuple[Any, ...]:
         """t-SNE's graph, on the host."""
-        perplexity = max(1.0, self.k / 3)
         if self.n > _FEW:
-            p = self.gpu.conditional_affinities(self.near[1], (perplexity,))
-            return tuple(map(_host, self.gpu.joint_affinities(self.near[0], p)))
-        indices, distances = self.near_host
-        p = self.cpu.conditional_affinities(distances, (perplexity,))
-        return tuple(self.cpu.joint_affinities(indices, p))
+            return tuple(map(_host, self.gpu.joint_affinities(self.near[0], self.to(self.p))))
+        return tuple(self.cpu.joint_affinities(self.near_host[0], self.p))
 
     @cached_property
     def Y(self) -> torch.Tensor:
@@ -101,6 +105,14 @@ class Inputs:
         axes = torch.linalg.eigh((moved.T @ moved).double())[1][:, -2:].float()
         places = moved @ axes
         return (places * (30.0 * (self.n / 70_000) ** 0.5 / places.std())).contiguous()
+
+
+def squares_from(X: torch.Tensor, row: int) -> torch.Tensor:
+    """Squared distances of all rows from one, infinite to itself: float64, block by block."""
+    x = X[row].double()
+    away = torch.cat([(block.double() - x).square().sum(1) for block in X.split(2**16)])
+    away[row] = torch.inf
+    return away
 
 
 def _error(found: Any, true: Any) -> float:
@@ -120,8 +132,7 @@ def nearest(i: Inputs) -> Record:
     found = i.gpu.nearest(i.X[rows].contiguous(), i.X, i.k, skip[rows])[1].double()
     true = []
     for row in i.rows:
-        away = (i.X.double() - i.X[row].double()).square().sum(1)
-        away[row] = torch.inf
+        away = squares_from(i.X, int(row))
         true.append(away.topk(i.k, largest=False).values.sqrt())
     error = float((found - torch.stack(true)).abs().max() / torch.stack(true).max())
     queries = i.X[: min(i.n, 16_384)].contiguous()
@@ -132,11 +143,12 @@ def nearest(i: Inputs) -> Record:
 
 
 def smooth_distances(i: Inputs) -> Record:
-    """rho and sigma of sampled rows; the rows' own mean is in the reference."""
+    """rho and sigma of sampled rows, but copies, whose sigma is by the mean of all rows."""
     distances = i.near[1][:, :15].contiguous()
     found = i.gpu.smooth_distances(distances, 1.0, 1.0)
-    true = reference.smooth_distances(_host(distances)[i.rows], 1.0, 1.0)
-    error = max(_error(_host(a)[i.rows], b) for a, b in zip(found, true, strict=True))
+    rows = i.rows[_host(distances)[i.rows, -1] > 0]
+    true = reference.smooth_distances(_host(distances)[rows], 1.0, 1.0)
+    error = max(_error(_host(a)[rows], b) for a, b in zip(found, true, strict=True))
     work = lambda: i.gpu.smooth_distances(distances, 1.0, 1.0)  # noqa: E731
     return {"error": error, "allowed": 1e-4, **i.clock.figures(work, 4.0 * i.n * 17, 0)}
 
@@ -167,9 +179,8 @@ def affinities(i: Inputs) -> Record:
 
 
 def joint_affinities(i: Inputs) -> Record:
-    """t-SNE's whole graph against the CPU's."""
-    perplexity = (max(1.0, i.k / 3),)
-    p = i.gpu.conditional_affinities(i.near[1], perplexity)
+    """t-SNE's whole graph against the CPU's, of the same p: what is 0 has no edge."""
+    p = i.to(i.p)
     found, true = i.gpu.joint_affinities(i.near[0], p), i.joint
     same = np.array_equal(_host(found[0]), true[0]) and np.array_equal(_host(found[1]), true[1])
     error = _error(_host(found[2]), true[2]) if same else 1.0

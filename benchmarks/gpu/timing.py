@@ -27,6 +27,14 @@ class Clock:
         if self.real:
             torch.cuda.synchronize(self.device)
 
+    def usable(self) -> bool:
+        """Whether the device still does what it is told: some errors spoil it for the process."""
+        try:
+            self.wait()
+        except RuntimeError:
+            return False
+        return True
+
     def once(self, work: Callable[[], Any]) -> tuple[float, Any]:
         """Seconds of one call, and its result."""
         self.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -336,12 +337,13 @@ class FeatureBank:
         Returns
         -------
         Prototypes
-            ``.plot(bank.images)`` shows them.
+            ``.plot()`` shows them.
         """
         from .prototypes import prototypes
 
         self._check_varied()
-        return prototypes(self.features, n_prototypes, n_criticisms, **options)
+        found = prototypes(self.features, n_prototypes, n_criticisms, **options)
+        return replace(found, pictures=self.images)
 
     def _check_varied(self) -> None:
         if len(self) > 1 and self.constant:

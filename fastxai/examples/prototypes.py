@@ -43,6 +43,8 @@ class Prototypes:
         for rows without a label, where there are labels.
     labels, criticism_labels : ndarray or None
         The class of each prototype and criticism; None without labels.
+    pictures : sequence of n images or None
+        What `plot` shows by default: the images of the bank that they were chosen from.
     """
 
     indices: NDArray[np.int64]
@@ -52,10 +54,11 @@ class Prototypes:
     witness: NDArray[np.float64] = field(repr=False)
     labels: NDArray[Any] | None = None
     criticism_labels: NDArray[Any] | None = None
+    pictures: Any = field(default=None, repr=False, compare=False)
 
     def plot(
         self,
-        images: Any,
+        images: Any = None,
         *,
         names: Any = None,
         columns: int = 10,
@@ -69,8 +72,9 @@ class Prototypes:
 
         Parameters
         ----------
-        images : array or tensor of shape (n, ...), or sequence of n images
-            The picture of each row of X; only those chosen are read.
+        images : array or tensor of shape (n, ...), or sequence of n images, optional
+            The picture of each row of X; only those chosen are read.  Left out only where the
+            rows come from a `FeatureBank`, which has its own.
         names : sequence or mapping of label to str, optional
             Names of the classes.
         columns : int, default 10
@@ -90,13 +94,13 @@ class Prototypes:
         Raises
         ------
         InvalidInputError
-            If there are not n images, or more prototypes than one can look at.
+            If there are no or not n images, or more prototypes than one can look at.
         """
         from .prototypes_picture import draw
 
         return draw(
-            self, images, names=names, columns=columns, size=size, title=title,
-            mean=mean, std=std, path=path,
+            self, self.pictures if images is None else images, names=names, columns=columns,
+            size=size, title=title, mean=mean, std=std, path=path,
         )  # fmt: skip
 
 

@@ -48,6 +48,11 @@ def draw(
     """See `Prototypes.plot`."""
     check_whole("columns", columns, 1)
     check_number("size", size, 0.3, high=10)
+    if images is None:
+        raise InvalidInputError(
+            "images= is missing: give the picture of each row of X, e.g. X.reshape(-1, 28, 28); "
+            "rows of a table have none, look at X[found.indices]"
+        )
     if not hasattr(images, "__len__") or len(images) != len(found.witness):
         given = f"{len(images):,}" if hasattr(images, "__len__") else f"a {type(images).__name__}"
         raise InvalidInputError(

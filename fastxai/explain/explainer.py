@@ -162,6 +162,8 @@ def _answering(model: Any) -> Any:
     if isinstance(model, torch.nn.Module) and not isinstance(model, torch.jit.ScriptModule):
         return unwrap(model)
     if not callable(model):
+        if isinstance(getattr(model, "model", None), torch.nn.Module):
+            return unwrap(model)  # says what to give instead
         raise InvalidInputError(f"the model is a {type(model).__name__} and can not be called")
     return model
 

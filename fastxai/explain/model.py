@@ -45,6 +45,10 @@ def unwrap(model: Any) -> nn.Module:
         raise InvalidInputError(
             f"{model.__name__} is a class and no model: give {model.__name__}()"
         )
+    if isinstance(getattr(model, "model", None), nn.Module) and not isinstance(model, nn.Module):
+        raise InvalidInputError(
+            f"the model is a {type(model).__name__}, which holds one: give its .model"
+        )
     if isinstance(model, (list, tuple, dict)):
         raise InvalidInputError(
             f"the model is a {type(model).__name__}: give the torch.nn.Module itself (of a state "

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError, ModelError
-from .asking import Raw, caller, check_raw, name_of
+from .asking import Raw, caller, check_raw, is_regressor, name_of
 
 OUTPUTS = ("auto", "class", "probability", "value")
 _MANY = 50  # more different whole numbers than this are values, not classes
@@ -114,6 +114,11 @@ class BlackBox:
         if output == "auto":
             output = "value" if self._kind == "numbers" else "class"
         if output == "class":
+            if is_regressor(self.model):
+                raise InvalidInputError(
+                    f"output='class': {self.name} is a regressor, whose answers are numbers and "
+                    "no classes; choose output='value'"
+                )
             return self._classes(raw)
         words = raw.kind == "labels" and raw.values.dtype.kind not in "biuf"
         if words or (raw.kind == "labels" and output == "probability"):
@@ -193,6 +198,11 @@ class BlackBox:
         named = named or [k for k, label in enumerate(found.labels) if str(label) == str(target)]
         if not named and isinstance(target, (int, np.integer)) and 0 <= target < len(found.names):
             named = [int(target)]
+        if not named and len(found.names) == 1:
+            raise InvalidInputError(
+                f"target={target!r}: {self.name} answers one number a row, and there is nothing "
+                "to choose from: leave target= out"
+            )
         if not named:
             raise InvalidInputError(
                 f"target={target!r} is none of what the model answers: {', '.join(found.names)}"

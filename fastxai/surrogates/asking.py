@@ -106,12 +106,12 @@ def _ask_estimator(model: Any, X: Any) -> Raw:
         if scores.ndim == 1 and len(labels) == 2:
             return Raw("scores", np.stack([-scores, scores], axis=1) / 2, labels)
     answers = np.asarray(model.predict(X))
-    if labels is not None or (answers.dtype.kind != "f" and not _is_regressor(model)):
+    if labels is not None or (answers.dtype.kind != "f" and not is_regressor(model)):
         return _as_labels(answers, labels)
     return Raw("numbers", answers.reshape(len(answers), -1))
 
 
-def _is_regressor(model: Any) -> bool:
+def is_regressor(model: Any) -> bool:
     """Whether a model says that its answers are numbers."""
     from sklearn.base import is_regressor
 

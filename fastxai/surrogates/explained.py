@@ -241,6 +241,7 @@ def one_row(X: Any, columns: Columns) -> Any:
     row = row[None] if row.ndim == 1 else row
     if row.ndim != 2 or len(row) != 1:
         raise InvalidInputError(
-            f"explain takes one row of {len(columns.columns)} features, and got {row.shape}"
+            f"explain takes one row of {len(columns.columns)} features, such as X[3], and got "
+            f"{f'an array of shape {row.shape}' if row.ndim else repr(X)}"
         )
     return row

@@ -20,12 +20,12 @@ class Known(NamedTuple):
 
 
 def read_truth(y: Any, answers: Answers, one: Any = None) -> Known:
-    """Read y, in the model's own labels; of ``one`` of them, whether it is that.
+    """Read y, in the model's own labels or its class names; of ``one``, whether it is that.
 
     Raises
     ------
     InvalidInputError
-        If there is not one a row, or none of y is a label of the model.
+        If there is not one a row, one is missing, or none of y is a label of the model.
     """
     given = np.asarray(y)
     if given.ndim == 2 and given.shape[1] == 1:
@@ -44,10 +44,23 @@ def read_truth(y: Any, answers: Answers, one: Any = None) -> Known:
         raise InvalidInputError(
             "y can not be compared with probabilities: leave it out, or take output='class'"
         )
+    missing = [k for k, v in enumerate(given.tolist()) if _is_missing(v)]
+    if missing:
+        raise InvalidInputError(
+            f"y has no value for row {missing[0]} ({len(missing):,} of {n:,} rows): a model is "
+            "neither right nor wrong there; leave such rows out"
+        )
     if one is not None:
-        return Known(np.array([_plain(v) == _plain(one) for v in given.tolist()], np.intp), None)
-    labels = [_plain(label) for label in answers.labels]
-    place = {label: k for k, label in enumerate(labels)}
+        asked = {_plain(one), answers.names[1]}
+        ones = np.array([_plain(v) in asked for v in given.tolist()], np.intp)
+        if not ones.any():
+            raise InvalidInputError(
+                f"y holds {_some(given.tolist())}, none of which is {answers.names[1]}, the class "
+                "of target="
+            )
+        return Known(ones, None)
+    place = {name: k for k, name in enumerate(answers.names)}
+    place |= {_plain(label): k for k, label in enumerate(answers.labels)}
     codes = np.array([place.get(_plain(v), -1) for v in given.tolist()], np.intp)
     if (codes < 0).all():
         raise InvalidInputError(
@@ -73,6 +86,11 @@ def _finite(values: NDArray[Any]) -> NDArray[np.float64]:
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
         raise InvalidInputError("y holds what is no finite number, and the model answers numbers")
     return values.astype(np.float64)
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN, or pandas' NA, which is not even equal or unequal to itself."""
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 
 def _plain(label: Any) -> Any:

@@ -160,5 +160,6 @@ def _title(scan: UnitScan, layer: str, page: tuple[int, int]) -> str:
     if size == field.image:
         much = "the whole image" if field.whole else "up to the whole image"
     text = f"{layer}: {len(found.mean)} units, each reads {much}"
-    text += f"; the {scan.manifest.k} strongest of {scan.done - len(scan.failed):,} images"
+    seen = scan.done - len(scan.failed)
+    text += f"; the {min(scan.manifest.k, seen)} strongest of {seen:,} images"
     return text if page[1] == 1 else f"{text} (page {page[0] + 1} of {page[1]})"

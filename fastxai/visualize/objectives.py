@@ -137,7 +137,7 @@ class Objectives:
 
 def of_channels(channels: Any, name: str, key: int, positions: Any = None) -> Objectives:
     """Channels, or their units at some positions; "centre" is the middle."""
-    numbers = _whole(channels, f"{name}s")
+    numbers = _whole(channels, "classes" if name == "class" else f"{name}s")
     places = None if positions is None or positions == "centre" else _places(positions, numbers)
     titles, keys = [], []
     for row, number in enumerate(numbers):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .._checks import check_flag, check_whole
 from .._warn import warn
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, ModelError
 from ..explain.black_box.folding import fast_copy
 from ..explain.explainer import check_reading
 from ..explain.forward import run_model
@@ -242,7 +242,7 @@ class FeatureVisualizer:
                 check_calls(self.model, layer, trial)
             network = stack.enter_context(UpTo(self.model, layer, self.output))
             with torch.no_grad():
-                found: Found = run_model(network, trial)
+                found = self._found(network, trial)
             shape = tuple(found.activation.shape)
             name = "the model's output" if layer is None else f"layer {layer.name!r}"
             objectives = make(shape).checked(shape, name)
@@ -251,6 +251,19 @@ class FeatureVisualizer:
             run = self._runner(network, trial, found.activation)
             climbed = self._batches(run, objectives, seed, frame, progress)
         return _put_together(climbed, objectives, layer, options.copies, seed)
+
+    def _found(self, network: UpTo, trial: Inputs) -> Found:
+        """The trial run; an error says that the images' size was chosen here, if it was."""
+        try:
+            found: Found = run_model(network, trial)
+        except ModelError as error:
+            size, _, _, _, preprocess = self._given
+            if size is not None or preprocess is not None:
+                raise
+            raise ModelError(
+                f"{error}; no size was given: size= is that of the images it was trained on"
+            ) from error
+        return found
 
     def _with_features(self, trial: Inputs, layer: Layer | None) -> UpTo:
         """For units without a map: copies are compared by the last convolution's."""

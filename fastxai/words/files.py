@@ -111,8 +111,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
             arrays = {name: file[name] for name in file.files}
         about: dict[str, Any] = json.loads(str(arrays["about"]))
         known = about["format"] == _FORMAT
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except OSError as error:
         raise InvalidInputError(f"{path} is no text explainer: {error}") from None
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        raise InvalidInputError(
+            f"{path} is no text explainer: TextExplainer.save writes one"
+        ) from None
     if not known:
         raise InvalidInputError(
             f"{path} is of the format {about['format']!r}, and {_FORMAT!r} can be read here"

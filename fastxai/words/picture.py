@@ -140,6 +140,8 @@ def _shown(found: TextExplanations, display: Any) -> list[pictures.Pixels]:
 
 def draw_curve(curve: Curve, path: Any = None) -> Figure:
     """Draw the loss of each epoch, and which epoch was kept."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+
     path = _output(path)
     figure = canvas.MapFigure(figsize=(4.5, 2.8), layout="constrained")
     axes = figure.add_subplot()
@@ -151,10 +153,18 @@ def draw_curve(curve: Curve, path: Any = None) -> Figure:
         axes.plot(epochs, values, color=colour, label=name, linewidth=1.5)
     kept = lines[-1][1][curve.best]
     axes.plot(curve.best + 1, kept, "o", color=lines[-1][2], markersize=5)
-    axes.annotate(
-        "kept", (curve.best + 1, kept), (0, 6), textcoords="offset points", fontsize=8, ha="center"
-    )
+    axes.annotate(  # below, since it is the lowest of its line
+        *("kept", (curve.best + 1, kept), (0, -6)), textcoords="offset points",
+        fontsize=8, ha="center", va="top",
+    )  # fmt: skip
     axes.set_yscale("log")
+    # Where a curve spans about a decade, matplotlib's own labels are 2 × 10⁰ and the like.
+    axes.margins(y=0.12)
+    low, high = axes.get_ylim()
+    subs = (1.0, 2.0, 5.0) if high > 8 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("epoch", fontsize=9)
     axes.set_ylabel("−log p a word, nats", fontsize=9)
     axes.tick_params(labelsize=8)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from functools import cache
 from typing import Any
 
 _PREFIX = "cuda"
+# Older ones know no functions of constants, and multiply no matrices of eight rows.
+_TRITON = (3, 5)
 
 
 def interpreted() -> bool:
@@ -37,7 +40,20 @@ def missing() -> str | None:
             "PyTorch finds no CUDA device: no NVIDIA GPU, a driver that is missing or older than "
             f"CUDA {torch.version.cuda} wants, or CUDA_VISIBLE_DEVICES hides it (nvidia-smi tells)"
         )
+    import triton
+
+    if _numbers(triton.__version__) < _TRITON:
+        return (
+            f"Triton {triton.__version__} is too old: 3.5 or newer, which comes with PyTorch 2.9 "
+            "and newer (pip install --upgrade torch triton)"
+        )
     return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version, (0, 0) of what is none."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return tuple(map(int, found.groups())) if found else (0, 0)
 
 
 def available() -> bool:
@@ -46,7 +62,13 @@ def available() -> bool:
         return False
     if "torch" not in sys.modules and not _driver_may_be_there():
         return False  # spares the import of PyTorch
-    return missing() is None
+    return not _forked() and missing() is None
+
+
+def _forked() -> bool:
+    """Whether this is the forked child of a process that asked for CUDA: it can not use it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda._is_in_bad_fork())
 
 
 def _driver_may_be_there() -> bool:
@@ -69,7 +91,10 @@ def torch_device(name: str) -> Any:
     number = name.removeprefix(_PREFIX).removeprefix(":") if name != _PREFIX else ""
     if not name.startswith(_PREFIX) or (name != _PREFIX and not number.isdecimal()):
         raise ValueError(f"device={name!r} is unknown; choose 'auto', 'cpu', 'cuda' or 'cuda:1'")
-    if (lacking := missing()) is not None:
+    lacking = missing()
+    if lacking is None and _forked():
+        lacking = "this process was forked from one that uses CUDA; start it by 'spawn'"
+    if lacking is not None:
         raise ValueError(f"device={name!r} can not be used: {lacking}")
     import torch
 

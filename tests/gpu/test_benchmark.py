@@ -56,6 +56,28 @@ def test_a_part_that_fails_is_recorded() -> None:
     assert "RuntimeError: no memory / at all" in table
 
 
+def test_a_new_process_goes_on_where_the_device_is_spoilt(monkeypatch, tmp_path) -> None:
+    class Left(Exception):
+        pass
+
+    def leave(program: str, arguments: list[str]) -> None:
+        raise Left(arguments)
+
+    given = ["--dry", "--out", str(tmp_path), "--only", "compile", "pca of"]
+    monkeypatch.setattr(Clock, "usable", lambda clock: False)
+    monkeypatch.setattr("os.execv", leave)
+    monkeypatch.setattr("os.closerange", lambda *ends: None)
+    with pytest.raises(Left) as left:
+        main(given)
+    again = left.value.args[0][3:]
+    assert again[: len(given)] == given
+    assert again[-2:] == ["--after", "compile"]
+    monkeypatch.undo()
+    assert main(again) == 0
+    parts = json.loads((tmp_path / "gpu-dry.json").read_text())["parts"]
+    assert [name.split()[0] for name in parts] == ["compile", "pca"]
+
+
 def test_a_part_that_errs_is_wrong() -> None:
     assert run(lambda: {"error": 0.2, "allowed": 0.1})["outcome"] == "wrong"
     assert run(lambda: {"error": float("nan"), "allowed": 0.1})["outcome"] == "wrong"

@@ -51,8 +51,8 @@ def search_bytes(n: int, d: int, k: int, metric: Any) -> float:
     if is_quick(n, d):
         return changed + 2 * lists + 2 * _SPARE
     length = max(4 * k, k + 48)
-    # Projected points twice and packed, candidates twice.
-    held = 12.0 * min(d, WIDEST) + 16.0 * length + 100.0
+    # Projected points twice and packed; lists of candidates, their keys, and those joined.
+    held = 12.0 * min(d, WIDEST) + 24.0 * length + 100.0
     return changed + 2 * lists + n * held + 2 * _SPARE
 
 

@@ -130,7 +130,9 @@ def same_rows(theirs: Any, groups: Any, points: Any) -> None:
     if theirs is points:
         return
     n = len(points)
-    rows = torch.linspace(0, n - 1, min(n, 1024), device=points.device).long()
+    # In float32 the last of many millions of rows would be rounded beyond them.
+    ends = {"dtype": torch.float64, "device": points.device}
+    rows = torch.linspace(0, n - 1, min(n, 1024), **ends).long()
     mine = rows if groups is None else torch.from_numpy(groups).to(points.device)[rows].long()
     different = (theirs[mine] != points[rows]).any(dim=1)
     if bool(different.any()):

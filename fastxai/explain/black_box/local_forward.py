@@ -118,5 +118,6 @@ def close(found: Tensor, expected: Tensor) -> bool:
     """Equal within 1e-4 of the largest output; not finite in the same places."""
     if found.shape != expected.shape:
         return False
-    size = expected[torch.isfinite(expected)].abs().amax().item() if expected.numel() else 0.0
+    finite = expected[torch.isfinite(expected)]
+    size = finite.abs().amax().item() if finite.numel() else 0.0
     return bool(torch.allclose(found, expected, rtol=0.0, atol=CLOSE * size, equal_nan=True))

@@ -106,7 +106,9 @@ def available_memory(device: Any) -> int | None:
     if (assumed := _assumed.get()) is not None:
         return assumed
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        free = torch.cuda.mem_get_info(device)[0]  # torch keeps what it was given
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + held)
     return system.available_memory()
 
 

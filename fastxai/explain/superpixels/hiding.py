@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...errors import InvalidInputError
 from ..black_box.baselines import check_baseline, read_baseline
 from ..kernels import room_for
 from .sampling import Masks
@@ -20,8 +21,12 @@ SEGMENT = "segment"
 
 def check_hidden(baseline: Any) -> None:
     """Refuse what is no baseline; "segment" is one here."""
-    if not (isinstance(baseline, str) and baseline == SEGMENT):
+    if isinstance(baseline, str) and baseline == SEGMENT:
+        return
+    try:
         check_baseline(baseline)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{error}; or '{SEGMENT}' (its own mean)") from None
 
 
 def hidden_images(baseline: Any, images: Tensor, segments: Sequence[Segments]) -> Tensor:

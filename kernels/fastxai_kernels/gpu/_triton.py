@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 import triton
 
 WARP = 32
@@ -48,6 +49,8 @@ class Kernel:
     def launch(self, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
         """Run one program for each point of the grid; none where the grid is empty.
 
+        On the device of the first argument, a tensor: Triton by itself takes the current one.
+
         Raises
         ------
         KeyError
@@ -57,9 +60,9 @@ class Kernel:
             return
         found = self._shipped[tuple((name, constants[name]) for name in self._constants)]
         LAUNCHED.add((self.name, found))
-        self.function[grid](
-            *arguments, **dict(found.constants), num_warps=found.num_warps, enable_fp_fusion=True
-        )
+        options = {"num_warps": found.num_warps, "enable_fp_fusion": True}
+        with torch.cuda.device_of(arguments[0]):
+            self.function[grid](*arguments, **dict(found.constants), **options)
 
 
 KERNELS: dict[str, Kernel] = {}

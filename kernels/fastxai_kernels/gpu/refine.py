@@ -96,6 +96,7 @@ def join_neighbors(
         (last - first,), points, left, indices, keys, found, d, length, min(width, length), first,
         LENGTH=held, FOLLOWED=_FOLLOWED, TRIED=_FOLLOWED**2, FEATURES=16,
     )  # fmt: skip
+    del keys  # its memory is that of the result
     return unpack(found)
 
 
