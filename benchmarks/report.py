@@ -21,6 +21,7 @@ _HEADLINES = (
     *("gradcam-resnet50", "gradcam-vgg16", "gradcam-memory"),
     *("explain-resnet50", "explain-vgg16", "occlusion-resnet50", "occlusion-vgg16"),
     *("set-gradcam-lite0", "set-memory", "set-resume", "insertion-deletion"),
+    *("prototypes", "lime-lite0", "visualize-lite0", "text-scenes"),
 )
 Result = dict[str, Any]
 
