@@ -98,7 +98,7 @@ def test_the_tolerance_may_be_chosen(tolerance):
 
 
 def test_errors_of_many_points_are_measured_by_a_finer_mesh(monkeypatch):
-    monkeypatch.setattr(import_module("fastxai_kernels.gpu.particle_mesh"), "_EXACT", 10)
+    monkeypatch.setattr(import_module("fastxai_kernels.gpu.particle_mesh"), "EXACT", 10)
     Y = LAYOUTS["dense"][:40]
     forces, _ = on_gpu(Y, 1.0, mesh_spacing(torch.from_numpy(Y), 1.0, 0.01, 0.1))
     assert relative_error(forces, reference.particle_mesh(Y, 1.0, 1.0)[0]) <= 0.01

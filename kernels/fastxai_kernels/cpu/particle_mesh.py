@@ -18,12 +18,12 @@ extent so small that differences of float32 potentials would be mostly rounding.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._mesh_search import EXACT, Measure, coarsest_spacing
 from ._mesh import box_around, limits, mesh_forces, planar, potential_over
 from ._mesh_kernels import OUTSIDE, gather_at, gather_at_double
 from ._mesh_points import ORDER
@@ -32,18 +32,6 @@ from ._threads import parallel_for
 from .exact import exact_repulsion, exact_repulsion_at
 
 _POINTS = 256  # new points evaluated in one go
-_FEWEST = 64  # cells along the longer side: so small a mesh costs next to nothing
-_STEPS = 16  # spacings are powers of 2^(1/16): the response is then often found again
-_FINER = 9  # steps down to the mesh that is taken for the truth: a tenth of the error
-_GOAL = 0.85  # of the tolerance, since layouts change between two measurements
-_ENOUGH = 0.5  # of the tolerance: with less error a coarser mesh is tried
-_SLOPE = 5.0  # log error over log spacing, about
-_LEAST_SLOPE = 3.2  # what it may fall to on coarse meshes
-_NEAR = 2  # steps
-_SATURATED = 0.3  # error from which on it says nothing of finer meshes
-_SURELY = 0.25  # spacing, in units of the kernel's scale, for 1% on nearly all layouts
-_TRIES = 8
-_EXACT = 2048  # points up to which errors are measured against plain sums
 
 
 class MeshPotential(NamedTuple):
@@ -87,36 +75,10 @@ def particle_mesh(
     return np.ascontiguousarray(forces[:, : Y.shape[1]]), z
 
 
-def _spacing(step: int) -> float:
-    return float(2.0 ** (step / _STEPS))
-
-
-def _steps(spacing: float) -> int:
-    return math.floor(math.log2(spacing) * _STEPS)
-
-
-class _Measure:
-    """Errors of meshes over some points, each mesh made once."""
-
-    def __init__(self, points: NDArray[np.float32], dof: float) -> None:
-        self._points, self._dof = points, dof
-        self._exact = exact_repulsion(points, dof)[0] if len(points) <= _EXACT else None
-        self._forces: dict[int, NDArray[np.float32]] = {}
-
-    def _at(self, step: int) -> NDArray[np.float32]:
-        if step not in self._forces:
-            self._forces[step] = mesh_forces(self._points, self._dof, _spacing(step))[0]
-        return self._forces[step]
-
-    def finest(self, step: int) -> int:
-        """The finest mesh that has to be made for a measurement."""
-        return step - _FINER if self._exact is None else step
-
-    def error(self, step: int) -> float:
-        """RMS of the difference from the exact forces, or finer ones, over RMS."""
-        truth = self._at(self.finest(step)) if self._exact is None else self._exact
-        error = np.square(self._at(step) - truth, dtype=np.float64).sum()
-        return float(np.sqrt(error / max(float(np.square(truth, dtype=np.float64).sum()), 1e-300)))
+def _rms(found: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    """RMS of the difference over RMS."""
+    error = np.square(found - truth, dtype=np.float64).sum()
+    return float(np.sqrt(error / max(float(np.square(truth, dtype=np.float64).sum()), 1e-300)))
 
 
 def mesh_spacing(Y: NDArray[np.float32], dof: float, tolerance: float, guess: float = 0.5) -> float:
@@ -131,43 +93,11 @@ def mesh_spacing(Y: NDArray[np.float32], dof: float, tolerance: float, guess: fl
     """
     points = planar(Y)
     extents = [high - low for low, high in zip(*limits(points), strict=True)]
-    scale = min(1.0, math.sqrt(dof))  # on which the kernel changes
-    widest = _steps(min(max(*extents, scale) / _FEWEST, 4.0 * scale))
-    if max(extents) == 0.0:
-        return _spacing(widest)
-    most = min(max(1 << 22, 128 * len(Y)), 1 << 26)
-    measure = _Measure(points, dof)
-
-    def affordable(step: int) -> bool:
-        finest = _spacing(measure.finest(step))
-        return math.prod(padded(int(extent / finest) + ORDER) for extent in extents) <= most
-
-    surely = _steps(_SURELY * scale * (tolerance / 0.01) ** (1.0 / _SLOPE))
-    if not affordable(widest):
-        return _spacing(min(widest, surely))
-    step, good, bad = min(widest, _steps(guess)), None, widest + 1
-    while not affordable(step):
-        step += 1
-    for _ in range(_TRIES):
-        found = max(measure.error(step), 1e-12)
-        change = math.floor(_STEPS * math.log2(_GOAL * tolerance / found) / _SLOPE)
-        if found <= _GOAL * tolerance:
-            good = step
-            if found >= _ENOUGH * tolerance:
-                break
-        else:
-            if good is None and change >= -_NEAR:
-                return _spacing(step + change - 1)  # no need to look: the law holds nearby
-            bad = min(bad, step)
-        step = min(step + change, bad - 1)
-        if good is not None:
-            step = max(step, good + 1)
-            if step >= bad:
-                break
-        elif not affordable(step):
-            far = step + math.floor(change * (_SLOPE / _LEAST_SLOPE - 1.0))
-            return _spacing(far if found < _SATURATED else min(far, surely))
-    return _spacing(step if good is None else good)
+    exact = exact_repulsion(points, dof)[0] if len(points) <= EXACT else None
+    measure = Measure(lambda spacing: mesh_forces(points, dof, spacing)[0], exact, _rms)
+    return coarsest_spacing(
+        measure, len(Y), extents, dof, tolerance, guess, lambda cells: padded(int(cells) + ORDER)
+    )
 
 
 def mesh_potential(Y: NDArray[np.float32], dof: float, spacing: float) -> MeshPotential:
