@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .._checks import check_whole
-from ..image_sets.embed_page import _script, _uri
+from ..plot.page import Look, picture_uri, write_page
 from .map_picture import coloured_by, inks_of
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ _PLAIN = "#4a78b5"
 
 def write(found: FeatureMap, path: str | Path, pictures: int, points: int) -> Path:
     """Write the page; see `FeatureMap.html`."""
-    from ..io import atomic_write, check_output
+    from ..io import check_output
 
     check_whole("pictures", pictures, 0)
     check_whole("points", points, 1)
@@ -34,15 +32,11 @@ def write(found: FeatureMap, path: str | Path, pictures: int, points: int) -> Pa
     rows = np.sort(np.random.default_rng(_DRAWN).permutation(rows)[:points])
     shown = np.random.default_rng(_SEEN).permutation(rows)[:pictures]
     codes, groups = _groups(found)
-    text = Template(_PAGE).substitute(
-        title=escape(f"How the network sees {len(found):,} images"),
-        about=escape(_about(found, len(rows), len(shown))),
-        points=_script(_points(found, rows, set(shown.tolist()), codes)),
-        groups=_script(groups),
-        places=_script(_places(found.embedding[rows])),
-    )
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, "utf-8")
+    write_page(
+        path, f"How the network sees {len(found):,} images", _about(found, len(rows), len(shown)),
+        _points(found, rows, set(shown.tolist()), codes), groups, _places(found.embedding[rows]),
+        _LOOK,
+    )  # fmt: skip
     return path
 
 
@@ -89,56 +83,22 @@ def _points(
             words.append(f"label {labels[row]}")
         uri = ""
         if row in pictured and bank.thumbnails is not None:
-            uri = _uri(Image.fromarray(np.asarray(bank.thumbnails[row])))
+            uri = picture_uri(Image.fromarray(np.asarray(bank.thumbnails[row])))
         lines.append({"g": int(codes[row]), "x": int(wrong[row]), "w": words, "p": uri})
     return lines
 
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-body { margin: 0; font: 14px/1.45 system-ui, sans-serif; color: #222; background: #fff; }
-main { display: flex; flex-wrap: wrap; gap: 24px; padding: 20px; }
-h1 { font-size: 18px; margin: 0 0 2px; }
-p { margin: 0 0 10px; color: #666; }
-#map { flex: 2 1 420px; max-width: 900px; }
-svg { width: 100%; height: auto; max-height: 80vh; display: block; }
-svg g { cursor: pointer; }
-svg .on { stroke: #222; stroke-width: 3; }
-aside { flex: 1 1 220px; }
-#card { position: sticky; top: 20px; min-height: 260px; }
-#card img { width: 100%; max-width: 240px; border: 1px solid #ddd; image-rendering: pixelated; }
-#card div { overflow-wrap: anywhere; }
-label { margin-right: 14px; white-space: nowrap; }
-.dot { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 4px; }
-</style>
-</head>
-<body>
-<main>
-<section id="map">
-<h1>$title</h1>
-<p>$about</p>
-<div id="legend"></div>
-<svg viewBox="-30 -30 1060 1060" role="img" aria-label="$title"></svg>
-</section>
-<aside><div id="card"><p>Point at the map to see an image; click to keep it.</p></div></aside>
-</main>
-<script>
-const points = $points, groups = $groups, places = $places;
-const space = "http://www.w3.org/2000/svg", svg = document.querySelector("svg");
-const card = document.getElementById("card"), legend = document.getElementById("legend");
-const size = Math.max(3, Math.min(11, 240 / Math.sqrt(points.length)));
-let kept = -1, lit = -1;
-const marks = points.map((point, i) => {
-  const [x, y] = places[i];
-  const mark = document.createElementNS(space, "g");
-  const shape = document.createElementNS(space, "circle");
+_LOOK = Look(
+    hint="Point at the map to see an image; click to keep it.",
+    alt="the image",
+    note="",
+    beside=220,
+    widest=240,
+    size="Math.max(3, Math.min(11, 240 / Math.sqrt(points.length)))",
+    words="""...(point.x ? ["not predicted as labelled"] : [])""",
+    mark="""  const shape = document.createElementNS(space, "circle");
   shape.setAttribute("cx", x); shape.setAttribute("cy", y); shape.setAttribute("r", size * 0.75);
-  shape.setAttribute("fill", groups[point.g][1]);
+  shape.setAttribute("fill", colour);
   mark.append(shape);
   if (point.x) {
     const cross = document.createElementNS(space, "path"), r = size * 0.6;
@@ -147,41 +107,5 @@ const marks = points.map((point, i) => {
     cross.setAttribute("stroke", "#222"); cross.setAttribute("stroke-width", size * 0.25);
     mark.append(cross);
   }
-  mark.addEventListener("pointerenter", () => { if (kept < 0) show(i); });
-  mark.addEventListener("click", () => { kept = kept === i ? -1 : i; show(i); });
-  svg.append(mark);
-  return mark;
-});
-function show(i) {
-  if (lit >= 0) marks[lit].firstChild.classList.remove("on");
-  lit = i;
-  marks[i].firstChild.classList.add("on");
-  card.replaceChildren();
-  if (points[i].p) {
-    const image = document.createElement("img");
-    image.src = points[i].p; image.alt = "the image";
-    card.append(image);
-  }
-  for (const words of [...points[i].w, ...(points[i].x ? ["not predicted as labelled"] : [])]) {
-    const line = document.createElement("div");
-    line.textContent = words;
-    card.append(line);
-  }
-}
-groups.forEach(([name, colour], k) => {
-  const count = points.filter(point => point.g === k).length;
-  if (!count || groups.length < 2) return;
-  const label = document.createElement("label"), box = document.createElement("input");
-  const dot = document.createElement("span");
-  box.type = "checkbox"; box.checked = true;
-  dot.className = "dot"; dot.style.background = colour;
-  box.addEventListener("change", () => points.forEach((point, i) => {
-    if (point.g === k) marks[i].style.display = box.checked ? "" : "none";
-  }));
-  label.append(box, dot, name + " (" + count + ")");
-  legend.append(label);
-});
-</script>
-</body>
-</html>
-"""
+""",
+)

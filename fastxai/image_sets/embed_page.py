@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
-from html import escape
-from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +13,7 @@ from PIL import Image
 
 from .._checks import check_whole
 from ..plot.overlay import evidence_colours
+from ..plot.page import Look, picture_uri, write_page
 from ..plot.pictures import Pixels, faded, reach, read_image
 from .embed_picture import inks_of, maps_of
 from .pooled import two_sided
@@ -25,7 +21,6 @@ from .pooled import two_sided
 if TYPE_CHECKING:
     from .embed import MapEmbedding
 
-_SMALL = 64  # pixels: such pictures are kept exact, larger ones as JPEG
 _WITHOUT = 96  # pixels of a map where there is no picture of its image
 _TRUTHS = {True: 1, False: 0, None: -1}
 _DRAWN = 23  # stirred into the seed of which points have pictures
@@ -33,25 +28,15 @@ _DRAWN = 23  # stirred into the seed of which points have pictures
 
 def write(found: MapEmbedding, path: str | Path, pictures: int) -> Path:
     """Write the page; see `MapEmbedding.html`."""
-    from ..io import atomic_write, check_output
+    from ..io import check_output
 
     check_whole("pictures", pictures, 0)
     path = check_output(path, (".html",))
-    text = Template(_PAGE).substitute(
-        title=escape(f"{found.method} maps of {found.title}"),
-        about=escape(_about(found, pictures)),
-        points=_script(_points(found, pictures)),
-        groups=_script(_groups(found)),
-        places=_script(_places(found)),
-    )
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, "utf-8")
+    write_page(
+        path, f"{found.method} maps of {found.title}", _about(found, pictures),
+        _points(found, pictures), _groups(found), _places(found), _LOOK,
+    )  # fmt: skip
     return path
-
-
-def _script(value: Any) -> str:
-    """JSON that may stand inside a script element."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
 
 
 def _about(found: MapEmbedding, pictures: int) -> str:
@@ -114,7 +99,7 @@ def _pictures(found: MapEmbedding, most: int) -> dict[int, str]:
         images = _images(found, some)
         maps = chain.from_iterable(maps_of(found, some))
         for map, image, point in zip(maps, images, some.tolist(), strict=True):
-            uris[point] = _uri(_beside(map, image, signed, colours))
+            uris[point] = picture_uri(_beside(map, image, signed, colours))
     return uris
 
 
@@ -143,59 +128,16 @@ def _beside(map: NDArray[Any], image: Pixels | None, signed: bool, colours: Any)
     return Image.fromarray(pixels)
 
 
-def _uri(picture: Image.Image) -> str:
-    kind: tuple[str, dict[str, Any]] = ("png", {"optimize": True})
-    if picture.height > _SMALL:
-        kind = ("jpeg", {"quality": 85})
-    file = BytesIO()
-    picture.save(file, kind[0], **kind[1])
-    return f"data:image/{kind[0]};base64,{b64encode(file.getvalue()).decode('ascii')}"
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-body { margin: 0; font: 14px/1.45 system-ui, sans-serif; color: #222; background: #fff; }
-main { display: flex; flex-wrap: wrap; gap: 24px; padding: 20px; }
-h1 { font-size: 18px; margin: 0 0 2px; }
-p { margin: 0 0 10px; color: #666; }
-#map { flex: 2 1 420px; max-width: 900px; }
-svg { width: 100%; height: auto; max-height: 80vh; display: block; }
-svg g { cursor: pointer; }
-svg .on { stroke: #222; stroke-width: 3; }
-aside { flex: 1 1 280px; }
-#card { position: sticky; top: 20px; min-height: 260px; }
-#card img { width: 100%; max-width: 480px; border: 1px solid #ddd; image-rendering: pixelated; }
-#card div { overflow-wrap: anywhere; }
-label { margin-right: 14px; white-space: nowrap; }
-.dot { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 4px; }
-</style>
-</head>
-<body>
-<main>
-<section id="map">
-<h1>$title</h1>
-<p>$about</p>
-<div id="legend"></div>
-<svg viewBox="-30 -30 1060 1060" role="img" aria-label="$title"></svg>
-<p>● right &nbsp; ✖ wrong &nbsp; ○ no label</p>
-</section>
-<aside><div id="card"><p>Point at a map to see its image; click to keep it.</p></div></aside>
-</main>
-<script>
-const points = $points, groups = $groups, places = $places;
-const space = "http://www.w3.org/2000/svg", svg = document.querySelector("svg");
-const card = document.getElementById("card"), legend = document.getElementById("legend");
-const size = Math.max(5, Math.min(13, 260 / Math.sqrt(points.length)));
-let kept = -1, lit = -1;
-const marks = points.map((point, i) => {
-  const [x, y] = places[i], colour = groups[point.g][1];
-  const mark = document.createElementNS(space, "g");
-  const shape = document.createElementNS(space, point.t === 0 ? "path" : "circle");
+_LOOK = Look(
+    hint="Point at a map to see its image; click to keep it.",
+    alt="the image, and its map",
+    note="<p>● right &nbsp; ✖ wrong &nbsp; ○ no label</p>\n",
+    beside=280,
+    widest=480,
+    size="Math.max(5, Math.min(13, 260 / Math.sqrt(points.length)))",
+    words="""...(groups.length > 1 ? ["group " + groups[point.g][0]] : []),
+    ...(point.t < 0 ? [] : [point.t ? "right" : "wrong"])""",
+    mark="""  const shape = document.createElementNS(space, point.t === 0 ? "path" : "circle");
   if (point.t === 0) {
     const r = size * 0.85, d = size * 0.34;
     shape.setAttribute("d", "M" + [[-r, d - r], [d - r, -r], [0, -d], [r - d, -r], [r, d - r],
@@ -209,43 +151,5 @@ const marks = points.map((point, i) => {
   shape.setAttribute("stroke", point.t < 0 ? colour : "#fff");
   shape.setAttribute("stroke-width", point.t < 0 ? 2.5 : 1);
   mark.append(shape);
-  mark.addEventListener("pointerenter", () => { if (kept < 0) show(i); });
-  mark.addEventListener("click", () => { kept = kept === i ? -1 : i; show(i); });
-  svg.append(mark);
-  return mark;
-});
-function show(i) {
-  if (lit >= 0) marks[lit].firstChild.classList.remove("on");
-  lit = i;
-  marks[i].firstChild.classList.add("on");
-  card.replaceChildren();
-  if (points[i].p) {
-    const image = document.createElement("img");
-    image.src = points[i].p; image.alt = "the image, and its map";
-    card.append(image);
-  }
-  const group = groups.length > 1 ? ["group " + groups[points[i].g][0]] : [];
-  const truth = points[i].t < 0 ? [] : [points[i].t ? "right" : "wrong"];
-  for (const words of [...points[i].w, ...group, ...truth]) {
-    const line = document.createElement("div");
-    line.textContent = words;
-    card.append(line);
-  }
-}
-groups.forEach(([name, colour], k) => {
-  const count = points.filter(point => point.g === k).length;
-  if (!count || groups.length < 2) return;
-  const label = document.createElement("label"), box = document.createElement("input");
-  const dot = document.createElement("span");
-  box.type = "checkbox"; box.checked = true;
-  dot.className = "dot"; dot.style.background = colour;
-  box.addEventListener("change", () => points.forEach((point, i) => {
-    if (point.g === k) marks[i].style.display = box.checked ? "" : "none";
-  }));
-  label.append(box, dot, name + " (" + count + ")");
-  legend.append(label);
-});
-</script>
-</body>
-</html>
-"""
+""",
+)
