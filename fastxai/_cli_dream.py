@@ -11,25 +11,15 @@ from typing import Any
 import click
 
 from ._cli_explain import read_names, torch_set
-from ._cli_shared import PICTURES, not_an_input
+from ._cli_shared import PICTURES, model_option, names_option, not_an_input, weights_option
 from .errors import InvalidInputError
 
 _WANTED = ("classes", "channels", "units")
 
 
 @click.command()
-@click.option(
-    "--model",
-    "spec",
-    required=True,
-    help="efficientnet-lite0, torchvision:NAME, timm:NAME, or package.module:callable, which "
-    "is imported (also from this folder) and called: that code is run.",
-)
-@click.option(
-    "--weights",
-    help="File of weights (.safetensors, or a state dict of torch.save; no code in it is run); "
-    "none leaves random ones [those published with the network]",
-)
+@model_option
+@weights_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -69,7 +59,7 @@ _WANTED = ("classes", "channels", "units")
     show_default=True,
     help="Weight of the distance from grey, about 1",
 )
-@click.option("--labels", type=click.Path(path_type=Path), help="File with a class name a line")
+@names_option
 @click.option(
     "--preprocess",
     help="mean=0.485/0.456/0.406,std=0.229/0.224/0.225,size=224 (one number for mean: grey "

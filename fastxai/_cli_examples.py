@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import _interrupt
-from ._cli_shared import PICTURES, not_an_input, save_picture
+from ._cli_shared import PICTURES, names_option, not_an_input, save_picture, task_option
 
 if TYPE_CHECKING:
     from .examples.bank import FeatureBank
@@ -39,14 +39,8 @@ _BUILDS = (
     show_default=True,
     help="Feature maps: the mean of each channel, or all numbers",
 )
-@click.option(
-    "--task",
-    type=click.Choice(["softmax", "binary", "multilabel", "regression"]),
-    default="softmax",
-    show_default=True,
-    help="What the network's output means",
-)
-@click.option("--labels", type=click.Path(path_type=Path), help="File with a class name a line")
+@task_option
+@names_option
 @click.option(
     "--truth",
     help="The true classes: a .csv or .parquet file with paths and labels, a column of SET, or "

@@ -11,7 +11,15 @@ from typing import Any
 
 import click
 
-from ._cli_shared import PICTURES, not_an_input, save_picture
+from ._cli_shared import (
+    PICTURES,
+    model_option,
+    names_option,
+    not_an_input,
+    save_picture,
+    task_option,
+    weights_option,
+)
 from .errors import InvalidInputError
 
 _DEFAULT = "gradcam,guided_backprop,guided_gradcam,saliency"
@@ -26,18 +34,8 @@ def _listed(context: Any, parameter: Any, text: str | None) -> list[str] | None:
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--model",
-    "spec",
-    required=True,
-    help="efficientnet-lite0, torchvision:NAME, timm:NAME, or package.module:callable, which "
-    "is imported (also from this folder) and called: that code is run.",
-)
-@click.option(
-    "--weights",
-    help="File of weights (.safetensors, or a state dict of torch.save; no code in it is run); "
-    "none leaves random ones [those published with the network]",
-)
+@model_option
+@weights_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -53,14 +51,8 @@ def _listed(context: Any, parameter: Any, text: str | None) -> list[str] | None:
     "[the predicted]",
 )
 @click.option("--layer", "layers", callback=_listed, help="Layers [the last convolution]")
-@click.option(
-    "--task",
-    type=click.Choice(["softmax", "binary", "multilabel", "regression"]),
-    default="softmax",
-    show_default=True,
-    help="What the network's output means",
-)
-@click.option("--labels", type=click.Path(path_type=Path), help="File with a class name a line")
+@task_option
+@names_option
 @click.option(
     "--truth",
     help="Sets: the true classes, a .csv or .parquet file with paths and labels, a column of "

@@ -37,6 +37,31 @@ _METHOD_OPTIONS = (
 )
 
 
+# What commands about networks are told in the same words.
+model_option = click.option(
+    "--model",
+    "spec",
+    required=True,
+    help="efficientnet-lite0, torchvision:NAME, timm:NAME, or package.module:callable, which "
+    "is imported (also from this folder) and called: that code is run.",
+)
+weights_option = click.option(
+    "--weights",
+    help="File of weights (.safetensors, or a state dict of torch.save; no code in it is run); "
+    "none leaves random ones [those published with the network]",
+)
+task_option = click.option(
+    "--task",
+    type=click.Choice(["softmax", "binary", "multilabel", "regression"]),
+    default="softmax",
+    show_default=True,
+    help="What the network's output means",
+)
+names_option = click.option(
+    "--labels", type=click.Path(path_type=Path), help="File with a class name a line"
+)
+
+
 def method_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: the options of t-SNE and UMAP that take one value in every command."""
     for option in reversed(_METHOD_OPTIONS):

@@ -13,7 +13,7 @@ import click
 
 from . import _interrupt
 from ._cli_explain import _listed, torch_set
-from ._cli_shared import PICTURES, save_picture
+from ._cli_shared import PICTURES, model_option, save_picture, weights_option
 from .errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -38,18 +38,8 @@ def _units(context: Any, parameter: Any, text: str) -> Any:
 
 @click.command()
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--model",
-    "spec",
-    required=True,
-    help="efficientnet-lite0, torchvision:NAME, timm:NAME, or package.module:callable, which "
-    "is imported (also from this folder) and called: that code is run.",
-)
-@click.option(
-    "--weights",
-    help="File of weights (.safetensors, or a state dict of torch.save; no code in it is run); "
-    "none leaves random ones [those published with the network]",
-)
+@model_option
+@weights_option
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder for what is found"
 )
